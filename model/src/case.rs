@@ -1,0 +1,76 @@
+//! A case: one boot of one machine, everything that decides what it does.
+
+use crate::{Check, Plan, Topology};
+use serde::{Deserialize, Serialize};
+
+/// What runs the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// QEMU without hardware virtualization.
+    Tcg,
+    /// Our VMM on KVM.
+    Kvm,
+}
+
+impl Backend {
+    /// The name as users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcg => "tcg",
+            Self::Kvm => "kvm",
+        }
+    }
+}
+
+/// What guest time follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// The host's clock.
+    Real,
+    /// Executed instructions: a noisy host cannot be seen in the guest.
+    Virtual,
+}
+
+impl Clock {
+    /// The name as users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Virtual => "virtual",
+        }
+    }
+}
+
+/// The content of one input of a case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Input {
+    /// What it is: `kernel`, `init`, `agent`, `emulator`, `runner`.
+    pub name: String,
+    /// Lower-case hexadecimal SHA-256 of its content.
+    pub sha256: String,
+}
+
+/// One boot of one machine. A case is the function of its fields and nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// Unique within its target: `target[1n2l4c2t][s3]`.
+    pub name: String,
+    /// The machine.
+    pub topology: Topology,
+    /// What runs it.
+    pub backend: Backend,
+    /// What its time follows.
+    pub clock: Clock,
+    /// Varies when things happen in the guest.
+    pub seed: u64,
+    /// Added to the kernel's command line.
+    pub kernel_args: Vec<String>,
+    /// What the guest does.
+    pub plan: Plan,
+    /// What is judged.
+    pub checks: Vec<Check>,
+    /// Contents of the files that the case is made of, in the order of their names.
+    pub inputs: Vec<Input>,
+}

@@ -1,0 +1,36 @@
+//! Plain types of ktstr: what a test declares, what a case is, what a guest reports and what a judge says.
+//!
+//! Nothing here does I/O. Data passes it in two steps:
+//!
+//! ```text
+//! spec.json ──spec──▶ TestSpec (raw: what the user wrote)
+//! TestSpec ──plan──▶ [Case] (resolved for one topology and seed: CPU numbers, worker ids, actions in order)
+//! Case.plan ──channel──▶ guest ──▶ Event ──judge──▶ Finding, Verdict
+//! ```
+//!
+//! Every error names the path to the offending field and what would do.
+
+pub mod case;
+pub mod check;
+pub mod cpuset;
+pub mod event;
+pub mod field;
+pub mod plan;
+pub mod resolve;
+pub mod spec;
+pub mod topology;
+pub mod units;
+pub mod verdict;
+pub mod work;
+
+pub use case::{Backend, Case, Clock};
+pub use check::{Bound, Check, Origin};
+pub use cpuset::CpuSet;
+pub use event::{Event, GuestNanos, What};
+pub use field::{FieldError, FieldErrors};
+pub use plan::Plan;
+pub use spec::TestSpec;
+pub use topology::Topology;
+pub use units::{Mebibytes, Nanos};
+pub use verdict::{Cause, Finding, Phase, Verdict};
+pub use work::Work;

@@ -1,0 +1,2 @@
+//! Placeholder header, replaced with the crate's first commit.
+fn main() {}

@@ -54,7 +54,8 @@ impl Topology {
     /// # Errors
     /// As [`TopologySpec::resolve`], with paths from the topology's own root.
     pub fn new(numa_nodes: u32, llcs: u32, cores_per_llc: u32, threads_per_core: u32) -> Result<Self, FieldError> {
-        TopologySpec { numa_nodes, llcs, cores_per_llc, threads_per_core, memory: None, distances: None }.resolve("topology")
+        TopologySpec { numa_nodes, llcs, cores_per_llc, threads_per_core, memory: None, distances: None }
+            .resolve("topology")
     }
 
     /// NUMA nodes, each a package (socket) of its own.
@@ -132,7 +133,8 @@ impl Topology {
     /// Largest APIC id: each level is padded to a power of two (Intel SDM vol. 3A, 10.9.1; QEMU include/hw/i386/topology.h).
     pub fn largest_apic_id(&self) -> u32 {
         let bits = |count: u32| 32 - (count - 1).leading_zeros();
-        let (threads, cores, llcs) = (bits(self.threads_per_core), bits(self.cores_per_llc), bits(self.llcs_per_node()));
+        let (threads, cores, llcs) =
+            (bits(self.threads_per_core), bits(self.cores_per_llc), bits(self.llcs_per_node()));
         (self.threads_per_core - 1)
             | (self.cores_per_llc - 1) << threads
             | (self.llcs_per_node() - 1) << (threads + cores)
@@ -211,7 +213,9 @@ fn check_distances(matrix: &[Vec<u8>], nodes: u32, path: &str) -> Result<(), Fie
             let fits = if from == to { distance == LOCAL_DISTANCE } else { (11..UNREACHABLE).contains(&distance) };
             if !fits {
                 let hint = if from == to { "a node is 10 from itself" } else { "11 to 254 between nodes" };
-                return Err(FieldError::new(format!("{path}[{from}][{to}]"), format!("{distance} cannot be")).hint(hint));
+                return Err(
+                    FieldError::new(format!("{path}[{from}][{to}]"), format!("{distance} cannot be")).hint(hint)
+                );
             }
         }
     }
@@ -266,10 +270,7 @@ mod tests {
             refusal(spec(Some(Mebibytes(64)), None)),
             "topologies[0].memory: 64M is too small for a kernel to boot; at least 256M"
         );
-        assert_eq!(
-            refusal(spec(None, Some(vec![vec![10, 20]]))),
-            "topologies[0].distances: not a square of 2 by 2"
-        );
+        assert_eq!(refusal(spec(None, Some(vec![vec![10, 20]]))), "topologies[0].distances: not a square of 2 by 2");
         assert_eq!(
             refusal(spec(None, Some(vec![vec![10, 5], vec![20, 10]]))),
             "topologies[0].distances[0][1]: 5 cannot be; 11 to 254 between nodes"

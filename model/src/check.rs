@@ -1,0 +1,128 @@
+//! Checks: a bound, and where it came from.
+
+use crate::spec::{ChecksSpec, LatencyBounds, Switch};
+use crate::Nanos;
+use serde::{Deserialize, Serialize};
+
+/// One check of a case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// What is judged against what.
+    pub bound: Bound,
+    /// Who said so.
+    pub origin: Origin,
+}
+
+/// The layer that set a bound; later layers win.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// ktstr's own defaults.
+    Default,
+    /// The test's `checks`.
+    Test,
+    /// `ktstr judge --check`.
+    CommandLine,
+}
+
+impl Origin {
+    /// As it is named in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Test => "test",
+            Self::CommandLine => "command line",
+        }
+    }
+}
+
+/// A check with its bound.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// Every worker iterates in every step.
+    NotStarved,
+    /// Longest time between two iterations of a worker.
+    MaxGap(Nanos),
+    /// Largest difference of CPU time between workers of one group and cgroup in a step, as a part of their mean.
+    MaxSpread(f64),
+    /// No worker runs outside the CPUs that it may use.
+    Isolation,
+    /// Smallest iterations per second of a worker.
+    MinWorkRate(f64),
+    /// Largest wakeup latencies of a worker group.
+    MaxWakeupLatency(LatencyBounds),
+}
+
+impl Bound {
+    /// Name of the check, as users write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotStarved => "not_starved",
+            Self::MaxGap(_) => "max_gap",
+            Self::MaxSpread(_) => "max_spread",
+            Self::Isolation => "isolation",
+            Self::MinWorkRate(_) => "min_work_rate",
+            Self::MaxWakeupLatency(_) => "max_wakeup_latency",
+        }
+    }
+}
+
+/// Merges layers of bounds; the last layer that says something of a check wins.
+///
+/// `limited_cpus` says whether any worker is limited to some of the CPUs: then isolation is on by default.
+pub fn merge(layers: &[(Origin, &ChecksSpec)], limited_cpus: bool) -> Vec<Check> {
+    let defaults =
+        ChecksSpec { not_starved: Some(true), isolation: limited_cpus.then_some(true), ..Default::default() };
+    let mut all = vec![(Origin::Default, &defaults)];
+    all.extend(layers);
+    let last = |bound: &dyn Fn(&ChecksSpec) -> Option<Option<Bound>>| {
+        let (origin, bound) = all.iter().rev().find_map(|(origin, spec)| Some((*origin, bound(spec)?)))?;
+        Some(Check { bound: bound?, origin })
+    };
+    [
+        last(&|spec| spec.not_starved.map(|on| on.then_some(Bound::NotStarved))),
+        last(&|spec| switched(&spec.max_gap, Bound::MaxGap)),
+        last(&|spec| switched(&spec.max_spread, Bound::MaxSpread)),
+        last(&|spec| spec.isolation.map(|on| on.then_some(Bound::Isolation))),
+        last(&|spec| switched(&spec.min_work_rate, Bound::MinWorkRate)),
+        last(&|spec| switched(&spec.max_wakeup_latency, Bound::MaxWakeupLatency)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// `None`: not mentioned. `Some(None)`: switched off.
+fn switched<T: Clone>(switch: &Option<Switch<T>>, bound: fn(T) -> Bound) -> Option<Option<Bound>> {
+    match switch.as_ref()? {
+        Switch::Flag(_) => Some(None),
+        Switch::Bound(value) => Some(Some(bound(value.clone()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_layer_that_says_something_wins() {
+        let test = ChecksSpec { max_gap: Some(Switch::Bound(Nanos(5))), ..Default::default() };
+        let line =
+            ChecksSpec { max_gap: Some(Switch::Bound(Nanos(7))), not_starved: Some(false), ..Default::default() };
+        let merged = merge(&[(Origin::Test, &test), (Origin::CommandLine, &line)], false);
+        assert_eq!(merged, [Check { bound: Bound::MaxGap(Nanos(7)), origin: Origin::CommandLine }]);
+    }
+
+    #[test]
+    fn defaults_hold_where_nothing_is_said() {
+        let merged = merge(&[(Origin::Test, &ChecksSpec::default())], true);
+        assert_eq!(
+            merged,
+            [
+                Check { bound: Bound::NotStarved, origin: Origin::Default },
+                Check { bound: Bound::Isolation, origin: Origin::Default },
+            ]
+        );
+    }
+}

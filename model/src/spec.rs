@@ -1,0 +1,352 @@
+//! The declaration of a test as the user wrote it: `spec.json`, the same tree as in Starlark.
+//!
+//! Everything that this module accepts is well-formed; whether it makes sense on a topology is decided by
+//! [`crate::resolve`].
+
+use crate::topology::TopologySpec;
+use crate::units::Nanos;
+use crate::work::{Policy, Work};
+use crate::{field, Backend, Clock, FieldError};
+use serde::{Deserialize, Serialize};
+
+/// Version of the format; another one is refused.
+pub const SPEC_VERSION: u32 = 1;
+
+/// One target: its cases are topologies × seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestSpec {
+    /// [`SPEC_VERSION`].
+    pub version: u32,
+    /// Name of the target, the first part of each case's name.
+    pub name: String,
+    /// One or more machines.
+    pub topologies: Vec<TopologySpec>,
+    /// Steps, one after another.
+    pub scenario: Vec<StepSpec>,
+    /// Bounds that the test sets.
+    #[serde(default)]
+    pub checks: ChecksSpec,
+    /// Number of seeds: 0, 1, … below this. Not together with `seed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<u32>,
+    /// One seed. Not together with `seeds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<SeedSpec>,
+    /// What runs the machines.
+    pub backend: Backend,
+    /// What time follows, one for each topology.
+    pub clocks: Vec<Clock>,
+    /// Added to the kernel's command line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel_args: Vec<String>,
+    /// Whether a filter that matches no case is an error.
+    #[serde(default)]
+    pub strict_filter: bool,
+}
+
+/// A seed, or the wish for one that Bazel gives (`--runs_per_test`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SeedSpec {
+    /// This one.
+    Fixed(u64),
+    /// `"random"`.
+    Named(RandomSeed),
+}
+
+/// The word `random`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RandomSeed {
+    /// From `TEST_RANDOM_SEED`, or from the host's entropy; printed, so that it can be given back.
+    Random,
+}
+
+/// Creates cgroups, applies ops in order, then holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepSpec {
+    /// Created before the ops, and alive until an op or the end removes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cgroups: Vec<CgroupSpec>,
+    /// Applied in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ops: Vec<OpSpec>,
+    /// How long the step lasts.
+    pub hold: HoldSpec,
+}
+
+/// A cgroup and its workers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CgroupSpec {
+    /// Unique among the cgroups that are alive; letters, digits, `_` and `-`.
+    pub name: String,
+    /// The cgroup it is nested in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// CPUs of its tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpuset: Option<CpusetSpec>,
+    /// `cpu.weight`, 1 to 10000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// `cpu.max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_max: Option<CpuMaxSpec>,
+    /// Worker groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub works: Vec<WorkersSpec>,
+}
+
+/// `quota` of CPU time in each `period`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CpuMaxSpec {
+    /// At least 1ms.
+    pub quota: Nanos,
+    /// 1ms to 1s.
+    pub period: Nanos,
+}
+
+/// Workers of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkersSpec {
+    /// How many, 1 to [`crate::plan::WORKERS_MAX`] in the whole test.
+    pub workers: u32,
+    /// What each does.
+    pub work: Work,
+    /// Where each may run, inside the cgroup's cpuset.
+    #[serde(default)]
+    pub affinity: AffinitySpec,
+    /// Scheduling policy.
+    #[serde(default)]
+    pub policy: Policy,
+    /// Nice value, -20 to 19.
+    #[serde(default)]
+    pub nice: i8,
+}
+
+/// CPUs of a cgroup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum CpusetSpec {
+    /// CPUs of one LLC.
+    Llc(u32),
+    /// CPUs of one NUMA node.
+    Numa(u32),
+    /// A part of all CPUs, as fractions of their number.
+    Range {
+        /// First, 0 to 1.
+        from: f64,
+        /// End, above `from`, to 1.
+        to: f64,
+    },
+    /// Part `index` of `of` equal parts.
+    Disjoint {
+        /// Below `of`.
+        index: u32,
+        /// Parts.
+        of: u32,
+    },
+    /// As `Disjoint`, reaching into the next part by `fraction` of a part.
+    Overlap {
+        /// Below `of`.
+        index: u32,
+        /// Parts.
+        of: u32,
+        /// 0 to 1.
+        fraction: f64,
+    },
+    /// These.
+    Exact(Vec<u32>),
+    /// All but the last `fraction` of the CPUs.
+    Holdback(f64),
+}
+
+/// Affinity of the workers of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum AffinitySpec {
+    /// Whatever the cgroup allows.
+    #[default]
+    Inherit,
+    /// One CPU for all of them.
+    Single(u32),
+    /// These CPUs for all of them.
+    Exact(Vec<u32>),
+    /// Worker `i` to the CPUs of LLC `i` modulo the number of LLCs.
+    Llc,
+}
+
+/// A change while the test runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum OpSpec {
+    /// Creates a cgroup and starts its workers.
+    AddCgroup(CgroupSpec),
+    /// Stops the workers of a cgroup and of those nested in it, and removes them.
+    RemoveCgroup(String),
+    /// Gives a cgroup other CPUs.
+    SetCpuset {
+        /// Which.
+        cgroup: String,
+        /// Its CPUs from now on.
+        cpuset: CpusetSpec,
+    },
+    /// Lets a cgroup use all CPUs of its parent.
+    ClearCpuset(String),
+    /// Exchanges the CPUs of two cgroups.
+    SwapCpusets {
+        /// One.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// Starts more workers in a cgroup.
+    Spawn {
+        /// Where.
+        cgroup: String,
+        /// Which.
+        works: Vec<WorkersSpec>,
+    },
+    /// Stops the workers of a cgroup.
+    Stop(String),
+    /// Sets `cpu.weight`.
+    SetWeight {
+        /// Which.
+        cgroup: String,
+        /// 1 to 10000.
+        weight: u32,
+    },
+    /// Sets or lifts `cpu.max`.
+    SetCpuMax {
+        /// Which.
+        cgroup: String,
+        /// `null` lifts it.
+        cpu_max: Option<CpuMaxSpec>,
+    },
+    /// Moves all workers from one cgroup to another.
+    MoveTasks {
+        /// Where they are.
+        from: String,
+        /// Where they go.
+        to: String,
+    },
+    /// Freezes a cgroup.
+    Freeze(String),
+    /// Thaws a cgroup.
+    Thaw(String),
+    /// Takes CPUs off line.
+    CpuOffline(Vec<u32>),
+    /// Brings CPUs on line.
+    CpuOnline(Vec<u32>),
+    /// Makes the guest fail, to see how that is reported.
+    Fault(Fault),
+}
+
+/// A failure of the guest on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The kernel panics (SysRq-C).
+    Panic,
+    /// All CPUs stop answering; one loops with interrupts off.
+    Hang,
+    /// The guest restarts.
+    Reboot,
+    /// The guest switches itself off before the scenario has ended.
+    PowerOff,
+}
+
+/// How long a step lasts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum HoldSpec {
+    /// Seconds of guest time, above 0, to 3600.
+    Seconds(f64),
+    /// Applies ops, waits, and so on.
+    Loop {
+        /// Applied each time, in order.
+        ops: Vec<OpSpec>,
+        /// Wait after each time.
+        every: Nanos,
+        /// 1 to 1000.
+        times: u32,
+    },
+}
+
+/// A bound, or `false`: the check is switched off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Switch<T> {
+    /// `false`; `true` asks for the default bound of a check that has one.
+    Flag(bool),
+    /// This bound.
+    Bound(T),
+}
+
+/// Bounds by the name of their check; a check that is not named keeps its default.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChecksSpec {
+    /// Every worker iterates in every step. On by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_starved: Option<bool>,
+    /// Longest time between two iterations of a worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_gap: Option<Switch<Nanos>>,
+    /// Largest difference of CPU time between workers of a cgroup, as a part of their mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_spread: Option<Switch<f64>>,
+    /// No worker runs outside its cpuset. On by default where a cpuset or an affinity is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<bool>,
+    /// Smallest rate of iterations of a worker, per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_work_rate: Option<Switch<f64>>,
+    /// Largest wakeup latencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_wakeup_latency: Option<Switch<LatencyBounds>>,
+}
+
+/// Upper bounds of percentiles; those that are not given are not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyBounds {
+    /// Median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<Nanos>,
+    /// 99th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<Nanos>,
+    /// 99.9th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p999: Option<Nanos>,
+    /// Largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Nanos>,
+}
+
+impl TestSpec {
+    /// Reads a declaration.
+    ///
+    /// # Errors
+    /// The first thing that is not of the form, with its path and the nearest known name.
+    pub fn from_json(json: &str) -> Result<Self, FieldError> {
+        let spec: Self = field::from_json(json)?;
+        if spec.version != SPEC_VERSION {
+            let problem = format!("{} is not a version this runner reads", spec.version);
+            return Err(FieldError::new("version", problem).hint(format!("it reads {SPEC_VERSION}")));
+        }
+        Ok(spec)
+    }
+
+    /// Prints the declaration; [`Self::from_json`] reads it back.
+    pub fn to_json(&self) -> String {
+        // Plain data with string keys: there is nothing that JSON cannot hold but NaN, which no parsed number is.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}

@@ -151,7 +151,7 @@ impl LatencyHistogram {
         }
         let shift = bucket / SUB_BUCKETS - 1;
         let mantissa = bucket % SUB_BUCKETS + SUB_BUCKETS;
-        ((u128::from(mantissa) + 1 << shift) - 1).min(u128::from(u64::MAX)) as u64
+        (((u128::from(mantissa) + 1) << shift) - 1).min(u128::from(u64::MAX)) as u64
     }
 
     /// Number of values.

@@ -105,6 +105,12 @@ mod tests {
         Bursty { burst: u32 },
     }
 
+    #[test]
+    fn what_is_known_is_read() {
+        let kinds: Vec<Kind> = from_json(r#"["cpu_spin", {"bursty": {"burst": 7}}]"#).expect("parses");
+        assert!(matches!(kinds[..], [Kind::CpuSpin, Kind::Bursty { burst: 7 }]));
+    }
+
     fn message(json: &str) -> String {
         from_json::<Vec<Kind>>(json).expect_err("refused").to_string()
     }

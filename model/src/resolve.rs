@@ -1,1 +1,0 @@
-//! Resolution, arriving next.

@@ -1,0 +1,103 @@
+//! From a declaration to its cases: topologies × seeds, each with a plan in which nothing is left to choose.
+//!
+//! `TestSpec ──cases──▶ [Case]`; `cpusets` turns cpuset and affinity declarations into CPU numbers, `timeline` plays the
+//! scenario through once to know which cgroups and workers are alive when, and `limits` holds the ranges of plain numbers.
+
+mod cpusets;
+mod limits;
+mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+use crate::case::Input;
+use crate::check::{merge, Origin};
+use crate::spec::{RandomSeed, SeedSpec, TestSpec};
+use crate::{Case, FieldError, Plan, Topology};
+
+/// Most seeds of one test.
+pub const SEEDS_MAX: u32 = 10_000;
+
+/// What the cases of a declaration depend on apart from the declaration.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Used where the declaration says `seed = "random"`.
+    pub random_seed: u64,
+    /// Contents of the files that each case is made of.
+    pub inputs: Vec<Input>,
+}
+
+/// All cases of a declaration, in the order topology, seed.
+///
+/// # Errors
+/// The first thing that makes the declaration impossible, with its path.
+pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
+    check_target(spec)?;
+    limits::checks(&spec.checks, "checks")?;
+    let seeds = seeds(spec, facts)?;
+    let mut cases: Vec<Case> = Vec::new();
+    for (i, (topology, clock)) in spec.topologies.iter().zip(&spec.clocks).enumerate() {
+        let path = format!("topologies[{i}]");
+        let topology = topology.clone().resolve(&path)?;
+        if cases.iter().any(|case| case.topology.to_string() == topology.to_string()) {
+            let hint = "cases would have equal names: put one of them into a target of its own";
+            return Err(FieldError::new(path, format!("{topology} stands there twice")).hint(hint));
+        }
+        let plan = timeline::plan(spec, &topology)?;
+        let checks = merge(&[(Origin::Test, &spec.checks)], limits_cpus(&plan, &topology));
+        for seed in &seeds {
+            cases.push(Case {
+                name: format!("{}[{topology}][s{seed}]", spec.name),
+                topology: topology.clone(),
+                backend: spec.backend,
+                clock: *clock,
+                seed: *seed,
+                kernel_args: spec.kernel_args.clone(),
+                plan: Plan { seed: *seed, ..plan.clone() },
+                checks: checks.clone(),
+                inputs: facts.inputs.clone(),
+            });
+        }
+    }
+    Ok(cases)
+}
+
+fn check_target(spec: &TestSpec) -> Result<(), FieldError> {
+    if spec.name.is_empty() {
+        return Err(FieldError::new("name", "is empty"));
+    }
+    if spec.topologies.is_empty() {
+        return Err(FieldError::new("topologies", "is empty").hint("at least one, such as topology(1, 2, 2, 1)"));
+    }
+    if spec.clocks.len() != spec.topologies.len() {
+        let (clocks, topologies) = (spec.clocks.len(), spec.topologies.len());
+        return Err(FieldError::new("clocks", format!("{clocks} clocks for {topologies} topologies")));
+    }
+    if spec.scenario.is_empty() {
+        return Err(FieldError::new("scenario", "is empty").hint("at least one step"));
+    }
+    for (i, argument) in spec.kernel_args.iter().enumerate() {
+        if argument.is_empty() || argument.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"') {
+            let problem = format!("{argument:?} is not one argument of a kernel command line");
+            return Err(FieldError::new(format!("kernel_args[{i}]"), problem).hint("one item for each argument"));
+        }
+    }
+    Ok(())
+}
+
+fn seeds(spec: &TestSpec, facts: &Facts) -> Result<Vec<u64>, FieldError> {
+    match (&spec.seed, spec.seeds) {
+        (Some(_), Some(_)) => Err(FieldError::new("seed", "stands beside `seeds`").hint("one of them")),
+        (Some(SeedSpec::Fixed(seed)), None) => Ok(vec![*seed]),
+        (Some(SeedSpec::Named(RandomSeed::Random)), None) => Ok(vec![facts.random_seed]),
+        (None, Some(count)) if (1..=SEEDS_MAX).contains(&count) => Ok((0..u64::from(count)).collect()),
+        (None, Some(count)) => Err(limits::out_of_range("seeds", count, &format!("1 to {SEEDS_MAX}"))),
+        (None, None) => Ok(vec![0]),
+    }
+}
+
+/// Whether any worker may at any time not run on all CPUs.
+fn limits_cpus(plan: &Plan, topology: &Topology) -> bool {
+    let all = topology.all_cpus();
+    plan.segments().any(|(_, _, expect)| expect.iter().any(|worker| worker.cpus != all))
+}

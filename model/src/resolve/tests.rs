@@ -1,0 +1,193 @@
+//! What is refused, with which message, and what a scenario becomes.
+
+use super::*;
+use crate::plan::Action;
+use proptest::prelude::*;
+
+/// A declaration on `topology` (JSON) with `scenario` (JSON) and `more` fields.
+fn spec(topology: [u32; 4], scenario: &str, more: &str) -> Result<TestSpec, FieldError> {
+    let [nodes, llcs, cores, threads] = topology;
+    TestSpec::from_json(&format!(
+        r#"{{"version": 1, "name": "t", "backend": "tcg", "clocks": ["virtual"], "scenario": {scenario}, "topologies":
+        [{{"numa_nodes": {nodes}, "llcs": {llcs}, "cores_per_llc": {cores}, "threads_per_core": {threads}}}] {more}}}"#
+    ))
+}
+
+fn resolve(scenario: &str, more: &str) -> Result<Vec<Case>, FieldError> {
+    cases(&spec([1, 2, 2, 1], scenario, more)?, &Facts::default())
+}
+
+fn refusal(scenario: &str, more: &str) -> String {
+    resolve(scenario, more).expect_err("refused").to_string()
+}
+
+/// One step with one cgroup `a`, whose fields are `cgroup`.
+fn one(cgroup: &str) -> String {
+    format!(r#"[{{"cgroups": [{{"name": "a", {cgroup}}}], "hold": {{"seconds": 1}}}}]"#)
+}
+
+fn workers(count: u32, work: &str) -> String {
+    format!(r#""works": [{{"workers": {count}, "work": "{work}"}}]"#)
+}
+
+const SPIN: &str = r#""works": [{"workers": 2, "work": "cpu_spin"}]"#;
+
+#[test]
+fn refuses_odd_ping_pong_workers() {
+    assert_eq!(
+        refusal(&one(&workers(3, "pipe_ping_pong")), ""),
+        "scenario[0].cgroups[0].works[0].workers: 3 workers for pipe_ping_pong, which works in groups of 2; 2 or 4 would do"
+    );
+    assert!(refusal(&one(&workers(1, "futex_ping_pong")), "").ends_with("; 2 would do"));
+}
+
+#[test]
+fn refuses_unknown_names_with_the_nearest() {
+    let unknown_work = refusal(&one(&workers(2, "cpu_spinn")), "");
+    assert!(unknown_work.contains("unknown variant `cpu_spinn`") && unknown_work.ends_with("did you mean `cpu_spin`?"));
+    assert!(refusal(&one(SPIN), r#", "checks": {"max_gapp": "1s"}"#).ends_with("did you mean `max_gap`?"));
+    assert!(refusal(&one(SPIN), r#", "toplogies": 1"#).ends_with("did you mean `topologies`?"));
+    let op = r#"[{"cgroups": [{"name": "alpha"}], "ops": [{"freeze": "alhpa"}], "hold": {"seconds": 1}}]"#;
+    assert_eq!(refusal(op, ""), "scenario[0].ops[0]: no cgroup `alhpa` is there at this point; did you mean `alpha`?");
+}
+
+#[test]
+fn refuses_cpusets_that_cannot_be() {
+    let set = |cpuset: &str| refusal(&one(&format!(r#""cpuset": {cpuset}, {SPIN}"#)), "");
+    let at = "scenario[0].cgroups[0].cpuset";
+    assert_eq!(
+        set(r#"{"disjoint": {"index": 2, "of": 2}}"#),
+        format!("{at}: disjoint(2, of 2): index must be below 2")
+    );
+    assert_eq!(set(r#"{"llc": 2}"#), format!("{at}: llc(2): 1n2l2c1t has no such index; below 2"));
+    assert_eq!(set(r#"{"exact": [9]}"#), format!("{at}: CPU 9 is not on 1n2l2c1t; its CPUs are 0 to 3"));
+    assert_eq!(
+        set(r#"{"disjoint": {"index": 0, "of": 9}}"#),
+        format!("{at}: holds no CPU on 1n2l2c1t, which has 4; a larger part, or a topology with more CPUs")
+    );
+}
+
+#[test]
+fn refuses_a_cpuset_that_leaves_a_worker_nothing() {
+    let cgroup =
+        r#""cpuset": {"exact": [0, 1]}, "works": [{"workers": 1, "work": "cpu_spin", "affinity": {"single": 2}}]"#;
+    assert_eq!(
+        refusal(&one(cgroup), ""),
+        "scenario[0].cgroups[0].works[0]: worker 0 is left without a CPU at scenario[0].hold: cgroup `a` has CPUs 0-1, \
+         its affinity is 2, on line are 0-3; CPUs that are in all of them, on 1n2l2c1t"
+    );
+}
+
+#[test]
+fn refuses_numbers_out_of_range() {
+    let work = |fields: &str| refusal(&one(&format!(r#""works": [{{"work": "cpu_spin", {fields}}}]"#)), "");
+    assert!(work(r#""workers": 0"#).ends_with("workers: 0 is out of range; at least 1"));
+    assert!(work(r#""workers": 5000"#).ends_with("workers: 5000 workers in the whole test; at most 4096"));
+    assert!(work(r#""workers": 1, "nice": 20"#).ends_with("nice: 20 is out of range; -20 to 19"));
+    assert!(work(r#""workers": 1, "policy": {"fifo": 99}"#).ends_with("99 is out of range; a priority is 1 to 98"));
+    let hold = r#"[{"hold": {"seconds": 0}}]"#;
+    assert!(refusal(hold, "").starts_with("scenario[0].hold.seconds: 0 is out of range"));
+    assert!(refusal(&one(SPIN), r#", "checks": {"max_gap": "0ns"}"#).starts_with("checks.max_gap:"));
+    assert!(refusal(&one(SPIN), r#", "seeds": 0"#).starts_with("seeds: 0 is out of range; 1 to 10000"));
+    assert!(refusal(&one(SPIN), r#", "seeds": 1, "seed": 1"#).starts_with("seed: stands beside `seeds`"));
+    assert!(refusal(&one(SPIN), r#", "kernel_args": ["a b"]"#).starts_with("kernel_args[0]: \"a b\""));
+    let offline = r#"[{"ops": [{"cpu_offline": [0]}], "hold": {"seconds": 1}}]"#;
+    assert_eq!(refusal(offline, ""), "scenario[0].ops[0].cpu_offline: CPU 0 cannot go off line on x86; CPUs from 1 on");
+}
+
+#[test]
+fn refuses_another_version_and_trailing_text() {
+    let json = spec([1, 1, 1, 1], "[]", "").expect("parses").to_json();
+    let newer = json.replacen("\"version\": 1", "\"version\": 9", 1);
+    let error = TestSpec::from_json(&newer).expect_err("refused").to_string();
+    assert_eq!(error, "version: 9 is not a version this runner reads; it reads 1");
+    assert!(TestSpec::from_json(&format!("{json} x")).is_err());
+}
+
+#[test]
+fn names_cases_by_topology_and_seed() {
+    let names: Vec<String> =
+        resolve(&one(SPIN), r#", "seeds": 3"#).expect("can be").into_iter().map(|case| case.name).collect();
+    assert_eq!(names, ["t[1n2l2c1t][s0]", "t[1n2l2c1t][s1]", "t[1n2l2c1t][s2]"]);
+}
+
+fn expected_cpus(case: &Case) -> Vec<Vec<String>> {
+    let segment = |expect: &[crate::plan::WorkerExpectation]| expect.iter().map(|w| w.cpus.to_string()).collect();
+    case.plan.segments().map(|(_, _, expect)| segment(expect)).collect()
+}
+
+#[test]
+fn a_swap_exchanges_what_workers_may_use() {
+    let cgroup = |name: &str, index: u32| {
+        format!(
+            r#"{{"name": "{name}", "cpuset": {{"disjoint": {{"index": {index}, "of": 2}}}}, {}}}"#,
+            workers(1, "cpu_spin")
+        )
+    };
+    let scenario = format!(
+        r#"[{{"cgroups": [{}, {}], "hold": {{"seconds": 1}}}},
+            {{"ops": [{{"swap_cpusets": {{"a": "a", "b": "b"}}}}], "hold": {{"seconds": 1}}}}]"#,
+        cgroup("a", 0),
+        cgroup("b", 1)
+    );
+    let cases = resolve(&scenario, "").expect("can be");
+    assert_eq!(expected_cpus(&cases[0]), [["0-1", "2-3"], ["2-3", "0-1"]]);
+}
+
+#[test]
+fn a_removed_cgroup_takes_the_nested_ones_along_children_first() {
+    let scenario = format!(
+        r#"[{{"cgroups": [{{"name": "a"}}, {{"name": "b", "parent": "a", {SPIN}}}], "hold": {{"seconds": 1}}}},
+            {{"ops": [{{"remove_cgroup": "a"}}], "hold": {{"seconds": 1}}}}]"#
+    );
+    let case = &resolve(&scenario, "").expect("can be")[0];
+    let removed: Vec<&Action> =
+        case.plan.steps[1].actions.iter().filter(|action| matches!(action, Action::RemoveCgroup(_))).collect();
+    assert_eq!(removed, [&Action::RemoveCgroup(1), &Action::RemoveCgroup(0)]);
+    assert_eq!(expected_cpus(case)[1], Vec::<String>::new());
+}
+
+#[test]
+fn a_loop_becomes_one_hold_each_time() {
+    let scenario = format!(
+        r#"[{{"cgroups": [{{"name": "a", {SPIN}}}], "hold": {{"loop":
+            {{"ops": [{{"cpu_offline": [3]}}, {{"cpu_online": [3]}}], "every": "10ms", "times": 4}}}}}}]"#
+    );
+    assert_eq!(resolve(&scenario, "").expect("can be")[0].plan.segments().count(), 4);
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}") {
+        let _ = TestSpec::from_json(&text);
+    }
+
+    #[test]
+    fn what_parses_prints_back(workers in 1u32..50, seeds in 1u32..9, gap in 1u64.., spread in 0.0f64..9.0, llc in 0u32..2,
+        nice in -20i8..20, frozen: bool, seconds in 0.001f64..10.0) {
+        let scenario = format!(
+            r#"[{{"cgroups": [{{"name": "a", "cpuset": {{"llc": {llc}}}, "works":
+                [{{"workers": {workers}, "work": {{"bursty": {{"burst": "{gap}ns", "sleep": "1ms"}}}}, "nice": {nice}}}]}}],
+              "ops": [{{"{}": "a"}}], "hold": {{"seconds": {seconds}}}}}]"#,
+            if frozen { "freeze" } else { "stop" }
+        );
+        let more = format!(r#", "seeds": {seeds}, "checks": {{"max_gap": "{gap}ns", "max_spread": {spread}, "isolation": false}}"#);
+        let parsed = spec([1, 2, 2, 1], &scenario, &more).expect("parses");
+        prop_assert_eq!(TestSpec::from_json(&parsed.to_json()).expect("parses"), parsed);
+    }
+
+    #[test]
+    fn every_expectation_leaves_a_cpu(index in 0u32..4, of in 1u32..5, from in 0.0f64..1.0, to in 0.0f64..1.0, kind in 0..3) {
+        let cpuset = match kind {
+            0 => format!(r#"{{"disjoint": {{"index": {index}, "of": {of}}}}}"#),
+            1 => format!(r#"{{"range": {{"from": {from}, "to": {to}}}}}"#),
+            _ => format!(r#"{{"overlap": {{"index": {index}, "of": {of}, "fraction": {from}}}}}"#),
+        };
+        if let Ok(cases) = resolve(&one(&format!(r#""cpuset": {cpuset}, {SPIN}"#)), "") {
+            for (_, _, expect) in cases[0].plan.segments() {
+                prop_assert!(expect.iter().all(|worker| !worker.cpus.is_empty()));
+                prop_assert!(expect.iter().all(|worker| worker.cpus.difference(&cases[0].topology.all_cpus()).is_empty()));
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What a machine boots: `bzImage or ELF ──kernel──▶ ELF with a PVH entry`, `init ──initramfs──▶ cpio archive`.
+//! Same input, same bytes.
+
+mod bzimage;
+mod elf;
+mod initramfs;
+mod kernel;
+mod options;
+
+pub(crate) use initramfs::initramfs;
+pub(crate) use kernel::{prepare, KernelError, KernelInfo};
+pub(crate) use options::{check_options, OptionsError};

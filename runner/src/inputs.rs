@@ -1,0 +1,158 @@
+//! The files that a case is made of, read once for all cases of a target: `InputPaths ──load──▶ Inputs`.
+
+use crate::image::{self, KernelError, KernelInfo, OptionsError};
+use ktstr_model::case::Input;
+pub(crate) use ktstr_vmm::Emulator;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Where the files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InputPaths {
+    /// A kernel in any form that [`image::prepare`] takes; prepared already if `kernel_info` is there.
+    pub(crate) kernel: PathBuf,
+    /// Written by `ktstr kernel`.
+    pub(crate) kernel_info: Option<PathBuf>,
+    /// Stage one of the guest.
+    pub(crate) init: PathBuf,
+    /// What runs the plan in the guest.
+    pub(crate) agent: PathBuf,
+    /// The emulator and what it needs.
+    pub(crate) emulator: Emulator,
+}
+
+/// Everything that cases boot and run.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    /// A kernel that the machine boots directly.
+    pub(crate) kernel: PathBuf,
+    /// What is known of it.
+    pub(crate) kernel_info: KernelInfo,
+    /// The initial RAM file system.
+    pub(crate) initramfs: PathBuf,
+    /// The agent, as it goes into the window.
+    pub(crate) agent: Vec<u8>,
+    /// The emulator.
+    pub(crate) emulator: Emulator,
+    /// Contents of all of them, for the key of a case.
+    pub(crate) hashes: Vec<Input>,
+}
+
+/// A file that cases need and that is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    #[error("cannot read the {what} {}", path.display())]
+    Read { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("kernel {}", path.display())]
+    Kernel { path: PathBuf, source: KernelError },
+    #[error("kernel configuration {}", path.display())]
+    Options { path: PathBuf, source: OptionsError },
+    #[error("{}: {problem}", path.display())]
+    Info { path: PathBuf, problem: String },
+}
+
+/// Reads all files; what has to be made of them goes into `scratch`.
+pub(crate) fn load(paths: &InputPaths, scratch: &Path) -> Result<Inputs, InputError> {
+    let kernel_bytes = read("kernel", &paths.kernel)?;
+    let init = read("guest program", &paths.init)?;
+    let agent = read("guest program", &paths.agent)?;
+    let emulator_bytes = read("emulator", &paths.emulator.binary)?;
+    let this_program = read("runner", &std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()))?;
+    let (kernel, kernel_info, kernel_hash) = match &paths.kernel_info {
+        Some(info) => (paths.kernel.clone(), read_info(info)?, hash(&kernel_bytes)),
+        None => {
+            let prepared = image::prepare(&kernel_bytes);
+            let (bytes, info) =
+                prepared.map_err(|source| InputError::Kernel { path: paths.kernel.clone(), source })?;
+            let path = scratch.join("vmlinux");
+            write(&path, &bytes)?;
+            (path, info, hash(&bytes))
+        }
+    };
+    let initramfs = scratch.join("initramfs.cpio");
+    write(&initramfs, &image::initramfs(&init))?;
+    let input = |name: &str, sha256: String| Input { name: name.into(), sha256 };
+    let hashes = vec![
+        input("agent", hash(&agent)),
+        input("emulator", hash(&emulator_bytes)),
+        input("init", hash(&init)),
+        input("kernel", kernel_hash),
+        input("runner", hash(&this_program)),
+    ];
+    Ok(Inputs { kernel, kernel_info, initramfs, agent, emulator: paths.emulator.clone(), hashes })
+}
+
+/// `ktstr kernel`: prepares a kernel once, for all tests that boot it.
+pub(crate) fn prepare_kernel(
+    image_path: &Path,
+    config: Option<&Path>,
+    output: &Path,
+    info_path: Option<&Path>,
+) -> Result<KernelInfo, InputError> {
+    if let Some(path) = config {
+        let text = String::from_utf8_lossy(&read("kernel configuration", path)?).into_owned();
+        image::check_options(&text).map_err(|source| InputError::Options { path: path.into(), source })?;
+    }
+    let bytes = read("kernel", image_path)?;
+    let (kernel, info) =
+        image::prepare(&bytes).map_err(|source| InputError::Kernel { path: image_path.into(), source })?;
+    write(output, &kernel)?;
+    if let Some(path) = info_path {
+        write(path, format!("{}\n", serde_json::to_string(&info).unwrap_or_default()).as_bytes())?;
+    }
+    Ok(info)
+}
+
+fn read_info(path: &Path) -> Result<KernelInfo, InputError> {
+    let json = read("kernel information", path)?;
+    serde_json::from_slice(&json).map_err(|error| InputError::Info { path: path.into(), problem: error.to_string() })
+}
+
+fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, InputError> {
+    std::fs::read(path).map_err(|source| InputError::Read { what, path: path.into(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), InputError> {
+    std::fs::write(path, bytes).map_err(|source| InputError::Write { path: path.into(), source })
+}
+
+/// Lower-case hexadecimal SHA-256.
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_is_none_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("script");
+        std::fs::write(&path, "#!/bin/sh\n").expect("writes");
+        let error = prepare_kernel(&path, None, &directory.path().join("out"), None).expect_err("refused");
+        assert_eq!(error.to_string(), format!("kernel {}", path.display()));
+        let source = std::error::Error::source(&error).expect("a source").to_string();
+        assert!(source.starts_with("not a kernel image"), "{source}");
+    }
+
+    #[test]
+    fn a_lacking_option_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = directory.path().join("config");
+        std::fs::write(&config, "CONFIG_SMP=y\n").expect("writes");
+        let error = prepare_kernel(&config, Some(&config), &directory.path().join("out"), None).expect_err("refused");
+        let source = std::error::Error::source(&error).expect("a source").to_string();
+        assert!(source.contains("CONFIG_CPUSETS=y (cpusets of cgroups)"), "{source}");
+    }
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let error = write(Path::new("/dev/full"), b"x").expect_err("full");
+        assert_eq!(error.to_string(), "cannot write /dev/full");
+        drop(directory);
+    }
+}

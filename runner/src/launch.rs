@@ -1,0 +1,145 @@
+//! `launch.json`: where the files of a test are among its runfiles. Written by `ktstr_test` beside the test's executable,
+//! which is a link to this program.
+
+use crate::inputs::{InputPaths, Emulator};
+use ktstr_model::field;
+use serde::Deserialize;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+const LAUNCH_VERSION: u32 = 1;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LaunchFile {
+    version: u32,
+    spec: String,
+    kernel: String,
+    kernel_info: String,
+    init: String,
+    agent: String,
+    emulator: EmulatorFile,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EmulatorFile {
+    loader: String,
+    binary: String,
+    libraries: Vec<String>,
+    data: String,
+    modules: String,
+}
+
+/// What a test's executable was made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Launch {
+    /// The declaration.
+    pub(crate) spec: PathBuf,
+    /// Everything else.
+    pub(crate) inputs: InputPaths,
+}
+
+/// A test that cannot find its files.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{}: {problem}", path.display())]
+    Format { path: PathBuf, problem: String },
+    #[error("no runfiles: neither RUNFILES_DIR nor TEST_SRCDIR is set, and {} is not a directory", path.display())]
+    NoRunfiles { path: PathBuf },
+}
+
+/// The launch file beside `program`, if `program` is the executable of a test.
+pub(crate) fn beside(program: &Path) -> Option<PathBuf> {
+    let file = with_suffix(program, ".launch.json");
+    file.is_file().then_some(file)
+}
+
+impl Launch {
+    /// Reads a launch file; its paths are below the runfiles of `program`.
+    pub(crate) fn read(
+        file: &Path,
+        program: &Path,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, LaunchError> {
+        let json = std::fs::read_to_string(file).map_err(|source| LaunchError::Read { path: file.into(), source })?;
+        let format = |problem: String| LaunchError::Format { path: file.into(), problem };
+        let launch: LaunchFile = field::from_json(&json).map_err(|error| format(error.to_string()))?;
+        if launch.version != LAUNCH_VERSION {
+            return Err(format(format!("version {} is not {LAUNCH_VERSION}", launch.version)));
+        }
+        let root = runfiles(program, variable)?;
+        let at = |path: &String| root.join(path);
+        Ok(Self {
+            spec: at(&launch.spec),
+            inputs: InputPaths {
+                kernel: at(&launch.kernel),
+                kernel_info: Some(at(&launch.kernel_info)),
+                init: at(&launch.init),
+                agent: at(&launch.agent),
+                emulator: Emulator {
+                    loader: Some(at(&launch.emulator.loader)),
+                    binary: at(&launch.emulator.binary),
+                    libraries: launch.emulator.libraries.iter().map(at).collect(),
+                    data: Some(at(&launch.emulator.data)),
+                    modules: Some(at(&launch.emulator.modules)),
+                },
+            },
+        })
+    }
+}
+
+/// The root of the runfiles: Bazel sets a variable for a test, `bazel run` and a bare start have a directory beside the
+/// program.
+fn runfiles(program: &Path, variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, LaunchError> {
+    let from_environment = ["RUNFILES_DIR", "TEST_SRCDIR"].iter().find_map(|name| variable(name));
+    if let Some(directory) = from_environment.filter(|directory| !directory.is_empty()) {
+        return Ok(directory.into());
+    }
+    let path = with_suffix(program, ".runfiles");
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(LaunchError::NoRunfiles { path })
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(OsStr::new(suffix));
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = r#"{"version": 1, "spec": "_main/t.spec.json", "kernel": "k/vmlinux", "kernel_info": "k/info",
+        "init": "_main/init", "agent": "_main/agent", "emulator": {"loader": "q/ld.so", "binary": "q/qemu",
+        "libraries": ["q/lib"], "data": "q/share", "modules": "q/modules"}}"#;
+
+    fn read(json: &str, variable: Option<&str>) -> Result<Launch, LaunchError> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("t.launch.json");
+        std::fs::write(&file, json).expect("writes");
+        assert_eq!(beside(&directory.path().join("t")), Some(file.clone()));
+        Launch::read(&file, Path::new("/nowhere/t"), |name| variable.filter(|_| name == "TEST_SRCDIR").map(Into::into))
+    }
+
+    #[test]
+    fn paths_are_below_the_runfiles() {
+        let launch = read(JSON, Some("/r")).expect("reads");
+        assert_eq!(launch.spec, Path::new("/r/_main/t.spec.json"));
+        assert_eq!(launch.inputs.emulator.libraries, [Path::new("/r/q/lib")]);
+    }
+
+    #[test]
+    fn says_what_is_missing() {
+        let error = read(JSON, None).expect_err("refused").to_string();
+        assert!(error.starts_with("no runfiles: neither RUNFILES_DIR nor TEST_SRCDIR is set"), "{error}");
+        let error = read(&JSON.replace("kernel_info", "kernel_inf"), Some("/r")).expect_err("refused").to_string();
+        assert!(error.ends_with("did you mean `kernel_info`?"), "{error}");
+        assert!(beside(Path::new("/nowhere/t")).is_none());
+    }
+}

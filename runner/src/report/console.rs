@@ -1,0 +1,159 @@
+//! The report that people read: a line for each case, what failed and where, and how to run it again.
+
+use super::{CaseReport, Reporter, RunEvent, TargetReport};
+use ktstr_model::{Finding, Verdict};
+use std::io::Write;
+
+/// Prints to a stream.
+#[derive(Debug)]
+pub(crate) struct Console<W> {
+    out: W,
+}
+
+impl<W: Write> Console<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self { out }
+    }
+
+    /// A reader that has gone away must not end the run: its files are still to be written.
+    fn print(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+    }
+}
+
+impl<W: Write> Reporter for Console<W> {
+    fn report(&mut self, event: &RunEvent<'_>) {
+        match event {
+            RunEvent::Planned { target, selected, planned } => {
+                self.print(&format!("{target}: {} of {planned} cases", selected.len()));
+            }
+            RunEvent::CaseFinished { report } => {
+                self.print(&case_line(report));
+                if report.verdict.is_red() {
+                    self.print(&details(report));
+                }
+            }
+            RunEvent::Warning { text } => self.print(&format!("WARNING: {text}")),
+            RunEvent::Finished { report } => self.print(&summary(report)),
+            RunEvent::CaseStarted { .. } | RunEvent::CaseStage { .. } => {}
+        }
+    }
+}
+
+fn label(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Skipped => "SKIP",
+        Verdict::Unknown => "UNKNOWN",
+        Verdict::Infrastructure => "INFRA",
+        Verdict::Fail => "FAIL",
+    }
+}
+
+/// One line: verdict, name, time, where it ran, and what its checks measured.
+fn case_line(report: &CaseReport) -> String {
+    let numbers: Vec<String> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Pass || finding.verdict == Verdict::Skipped)
+        .map(|finding| finding.measured.clone())
+        .collect();
+    let CaseReport { name, backend, clock, .. } = report;
+    let line = format!(
+        "{:<7} {name}  {:.1}s  {backend}/{clock}  {}",
+        label(report.verdict),
+        report.timings.total(),
+        numbers.join(", ")
+    );
+    line.trim_end().to_owned()
+}
+
+/// What is wrong in one line: "max_gap: gap of 812.3ms, at most 500ms (test)".
+pub(super) fn headline(finding: &Finding) -> String {
+    let name = finding.check.as_deref().unwrap_or(finding.cause.name());
+    let mut line = format!("{name}: {}", finding.measured);
+    if !finding.bound.is_empty() {
+        line += &format!(", {}", finding.bound);
+    }
+    if let Some(origin) = finding.origin {
+        line += &format!(" ({})", origin.name());
+    }
+    line
+}
+
+/// Everything that a reader needs to know of a red case.
+pub(super) fn details(report: &CaseReport) -> String {
+    let mut lines = Vec::new();
+    for finding in report.red_findings() {
+        lines.push(format!("  {}", headline(finding)));
+        let place = place(finding);
+        if !place.is_empty() {
+            lines.push(format!("    {place}"));
+        }
+        lines.extend(finding.explanation.lines().map(|line| format!("    {line}")));
+    }
+    if !report.console.is_empty() {
+        lines.push("  last console lines:".into());
+        lines.extend(report.console.iter().map(|line| format!("  | {line}")));
+    }
+    if let Some(recording) = &report.recording {
+        lines.push(format!("  recording: {recording}"));
+    }
+    lines.push(format!("  again:     {}", report.rerun));
+    lines.join("\n")
+}
+
+fn place(finding: &Finding) -> String {
+    let place = &finding.place;
+    let parts = [
+        place.worker.as_ref().map(|worker| format!("worker {worker}")),
+        place.cgroup.as_ref().map(|cgroup| format!("cgroup {cgroup}")),
+        place.cpu.map(|cpu| format!("CPU {cpu}")),
+        place.step.map(|step| format!("step {step}")),
+        place.at.map(|at| format!("at {:.6}s of guest time", at.0 as f64 / 1e9)),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Counts by verdict.
+fn summary(report: &TargetReport) -> String {
+    let count = |verdict: Verdict| report.cases.iter().filter(|case| case.verdict == verdict).count();
+    let mut parts = vec![format!("{} passed", count(Verdict::Pass)), format!("{} failed", count(Verdict::Fail))];
+    for verdict in [Verdict::Skipped, Verdict::Unknown, Verdict::Infrastructure] {
+        if count(verdict) > 0 {
+            parts.push(format!("{} {}", count(verdict), verdict.name()));
+        }
+    }
+    let seconds: f64 = report.cases.iter().map(|case| case.timings.total()).sum();
+    format!("{}: {} in {seconds:.1}s", report.target, parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::target;
+    use super::*;
+
+    #[test]
+    fn every_verdict_reads_well() {
+        let report = target();
+        let mut console = Console::new(Vec::new());
+        report.cases.iter().for_each(|report| console.report(&RunEvent::CaseFinished { report }));
+        console.report(&RunEvent::Warning { text: "no case matches" });
+        console.report(&RunEvent::Finished { report: &report });
+        insta::assert_snapshot!(String::from_utf8(console.out).expect("text"), @"");
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_ends_nothing() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        Console::new(Gone).report(&RunEvent::Warning { text: "x" });
+    }
+}

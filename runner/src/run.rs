@@ -1,0 +1,148 @@
+//! Runs the selected cases one after another and keeps the reports up to date, so that nothing is lost whenever the
+//! process ends.
+
+use crate::planning::Planned;
+use crate::report::{CaseReport, ReportError, ReportFiles, Reporter, RunEvent, Stage, TargetReport, Timings, REPORT_VERSION};
+use crate::select::Shard;
+use crate::stop::Stop;
+use ktstr_model::verdict::{join, Place};
+use ktstr_model::{Case, Cause, Finding, Phase, Verdict};
+
+/// How a target is run.
+pub(crate) struct Run<'a> {
+    /// Label or name of the target.
+    pub(crate) target: &'a str,
+    /// Its cases.
+    pub(crate) planned: &'a Planned,
+    /// Which part of the target this is.
+    pub(crate) shard: Shard,
+    /// Whether to end after the first red case.
+    pub(crate) fail_fast: bool,
+    /// When to end.
+    pub(crate) stop: &'a Stop,
+    /// What to write.
+    pub(crate) files: &'a ReportFiles,
+    /// The command that runs a case again.
+    pub(crate) rerun: &'a dyn Fn(&str) -> String,
+}
+
+/// What a case came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Everything that was found.
+    pub(crate) findings: Vec<Finding>,
+    /// How long it took.
+    pub(crate) timings: Timings,
+    /// Version of the back end; empty if it did not start.
+    pub(crate) backend_version: String,
+    /// `uname -r`; empty if the guest did not say.
+    pub(crate) kernel: String,
+    /// File name of the recording.
+    pub(crate) recording: Option<String>,
+    /// Last lines of the console.
+    pub(crate) console: Vec<String>,
+}
+
+impl Run<'_> {
+    /// Runs all cases through `execute`.
+    ///
+    /// # Errors
+    /// A report that cannot be written; the cases are run to the end all the same.
+    pub(crate) fn run(
+        &self,
+        reporter: &mut dyn Reporter,
+        mut execute: impl FnMut(&Case, &mut dyn FnMut(Stage)) -> Outcome,
+    ) -> (TargetReport, Result<(), ReportError>) {
+        let selected = &self.planned.selected;
+        reporter.report(&RunEvent::Planned { target: self.target, selected, planned: self.planned.all });
+        self.planned.warnings.iter().for_each(|text| reporter.report(&RunEvent::Warning { text }));
+        let mut report = self.empty_report();
+        let mut written = self.files.write(&report);
+        for case in selected {
+            let outcome = match self.reason_not_to_run(&report) {
+                Some(finding) => not_run(finding),
+                None => {
+                    reporter.report(&RunEvent::CaseStarted { case });
+                    execute(case, &mut |stage| reporter.report(&RunEvent::CaseStage { case, stage }))
+                }
+            };
+            let case_report = self.case_report(case, outcome);
+            reporter.report(&RunEvent::CaseFinished { report: &case_report });
+            report.verdict = report.verdict.max(case_report.verdict);
+            report.cases.push(case_report);
+            written = self.files.write(&report);
+        }
+        reporter.report(&RunEvent::Finished { report: &report });
+        (report, written)
+    }
+
+    fn empty_report(&self) -> TargetReport {
+        TargetReport {
+            version: REPORT_VERSION,
+            target: self.target.into(),
+            shard: self.shard.index(),
+            shards: self.shard.total(),
+            // Bazel wants a shard without cases, and a filter that takes nothing, to pass; both have warned.
+            verdict: Verdict::Pass,
+            cases: Vec::new(),
+            warnings: self.planned.warnings.clone(),
+        }
+    }
+
+    fn reason_not_to_run(&self, report: &TargetReport) -> Option<Finding> {
+        if let Some(reason) = self.stop.reason() {
+            let measured = format!("not started: {reason} came before");
+            return Some(about_the_run(Verdict::Infrastructure, Cause::Interrupted, measured));
+        }
+        let red = report.cases.iter().find(|case| case.verdict.is_red()).filter(|_| self.fail_fast)?;
+        let measured = format!("not run after {} was {}", red.name, red.verdict.name());
+        Some(about_the_run(Verdict::Skipped, Cause::Interrupted, measured))
+    }
+
+    fn case_report(&self, case: &Case, outcome: Outcome) -> CaseReport {
+        let verdict = join(&outcome.findings);
+        CaseReport {
+            name: case.name.clone(),
+            key: crate::inputs::hash(&serde_json::to_vec(case).unwrap_or_default()),
+            topology: case.topology.to_string(),
+            backend: case.backend.name().into(),
+            backend_version: outcome.backend_version,
+            clock: case.clock.name().into(),
+            start: "boot".into(),
+            seed: case.seed,
+            kernel: outcome.kernel,
+            verdict,
+            findings: outcome.findings,
+            timings: outcome.timings,
+            recording: outcome.recording,
+            console: if verdict.is_red() { outcome.console } else { Vec::new() },
+            rerun: (self.rerun)(&case.name),
+        }
+    }
+}
+
+fn not_run(finding: Finding) -> Outcome {
+    Outcome {
+        findings: vec![finding],
+        timings: Timings::default(),
+        backend_version: String::new(),
+        kernel: String::new(),
+        recording: None,
+        console: Vec::new(),
+    }
+}
+
+/// A finding about the run, not about the guest.
+pub(crate) fn about_the_run(verdict: Verdict, cause: Cause, measured: String) -> Finding {
+    Finding {
+        verdict,
+        cause,
+        phase: Phase::Prepare,
+        check: None,
+        measured,
+        bound: String::new(),
+        origin: None,
+        place: Place::default(),
+        explanation: String::new(),
+    }
+}

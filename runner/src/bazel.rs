@@ -48,7 +48,8 @@ pub(crate) struct ProtocolError {
 impl TestProtocol {
     /// Reads the environment through `variable`.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, ProtocolError> {
-        let text = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
+        let text =
+            |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Ok(Self {
             target: text("TEST_TARGET"),

@@ -43,8 +43,7 @@ pub(crate) enum PlanError {
 
 /// Reads a declaration.
 pub(crate) fn read_spec(path: &Path) -> Result<TestSpec, PlanError> {
-    let json =
-        std::fs::read_to_string(path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
+    let json = std::fs::read_to_string(path).map_err(|source| PlanError::Read { path: path.to_owned(), source })?;
     TestSpec::from_json(&json).map_err(|error| PlanError::Field { name: path.display().to_string(), error })
 }
 
@@ -107,9 +106,9 @@ mod tests {
 
     #[test]
     fn shards_share_all_cases() {
-        let counts = (0..3).filter_map(|index| Shard::new(index, 3)).map(|shard| {
-            select(false, None, shard).expect("plans").selected.len()
-        });
+        let counts = (0..3)
+            .filter_map(|index| Shard::new(index, 3))
+            .map(|shard| select(false, None, shard).expect("plans").selected.len());
         assert_eq!(counts.sum::<usize>(), 6);
     }
 
@@ -125,9 +124,9 @@ mod tests {
 
     #[test]
     fn an_empty_shard_says_so() {
-        let empty = (0..64).filter_map(|index| Shard::new(index, 64)).find_map(|shard| {
-            select(false, None, shard).ok().filter(|planned| planned.selected.is_empty())
-        });
+        let empty = (0..64)
+            .filter_map(|index| Shard::new(index, 64))
+            .find_map(|shard| select(false, None, shard).ok().filter(|planned| planned.selected.is_empty()));
         let warnings = empty.expect("6 cases do not fill 64 shards").warnings;
         assert!(warnings[0].contains("has no case; 6 cases in all"), "{warnings:?}");
     }

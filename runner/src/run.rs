@@ -2,7 +2,9 @@
 //! process ends.
 
 use crate::planning::Planned;
-use crate::report::{CaseReport, ReportError, ReportFiles, Reporter, RunEvent, Stage, TargetReport, Timings, REPORT_VERSION};
+use crate::report::{
+    CaseReport, ReportError, ReportFiles, Reporter, RunEvent, Stage, TargetReport, Timings, REPORT_VERSION,
+};
 use crate::select::Shard;
 use crate::stop::Stop;
 use ktstr_model::verdict::{join, Place};

@@ -19,7 +19,8 @@ const KERNEL_BYTES_MAX: u64 = 2 << 30;
 
 /// Whether `image` has the signature and header of a bzImage.
 pub(super) fn is_bzimage(image: &[u8]) -> bool {
-    word(image, BOOT_SIGNATURE_OFFSET) == Some(BOOT_SIGNATURE) && image.get(HEADER_OFFSET..HEADER_OFFSET + 4) == Some(b"HdrS")
+    word(image, BOOT_SIGNATURE_OFFSET) == Some(BOOT_SIGNATURE)
+        && image.get(HEADER_OFFSET..HEADER_OFFSET + 4) == Some(b"HdrS")
 }
 
 /// The ELF kernel that the image unpacks when it starts.
@@ -75,7 +76,9 @@ fn word(image: &[u8], offset: usize) -> Option<u16> {
 
 fn long(image: &[u8], offset: usize) -> Result<u32, KernelError> {
     let bytes = image.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
-    bytes.map(u32::from_le_bytes).ok_or(KernelError::Truncated { seen: image.len() as u64, expected: offset as u64 + 4 })
+    bytes
+        .map(u32::from_le_bytes)
+        .ok_or(KernelError::Truncated { seen: image.len() as u64, expected: offset as u64 + 4 })
 }
 
 #[cfg(test)]

@@ -121,7 +121,10 @@ mod tests {
             refusal(b"#!/bin/sh\n"),
             "not a kernel image: it starts with 23 21 2f 62; a bzImage or an ELF vmlinux would do"
         );
-        assert_eq!(refusal(b""), "not a kernel image: it starts with 0 bytes in all; a bzImage or an ELF vmlinux would do");
+        assert_eq!(
+            refusal(b""),
+            "not a kernel image: it starts with 0 bytes in all; a bzImage or an ELF vmlinux would do"
+        );
         assert_eq!(refusal(&kernel(183, true)), "the kernel is for arm64, the machine is x86-64");
         assert_eq!(refusal(&kernel(62, false)), "the kernel has no PVH entry: set CONFIG_PVH=y");
         let mut arm = vec![0; 64];

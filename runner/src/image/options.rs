@@ -33,7 +33,8 @@ pub(crate) struct OptionsError {
 /// # Errors
 /// All needed options that it does not switch on.
 pub(crate) fn check_options(config: &str) -> Result<(), OptionsError> {
-    let is_on = |name: &str| config.lines().any(|line| line.strip_prefix("CONFIG_").is_some_and(|l| l == format!("{name}=y")));
+    let is_on =
+        |name: &str| config.lines().any(|line| line.strip_prefix("CONFIG_").is_some_and(|l| l == format!("{name}=y")));
     let missing: Vec<String> = NEEDED
         .iter()
         .filter(|(name, _)| !is_on(name))

@@ -140,7 +140,32 @@ mod tests {
         report.cases.iter().for_each(|report| console.report(&RunEvent::CaseFinished { report }));
         console.report(&RunEvent::Warning { text: "no case matches" });
         console.report(&RunEvent::Finished { report: &report });
-        insta::assert_snapshot!(String::from_utf8(console.out).expect("text"), @"");
+        insta::assert_snapshot!(String::from_utf8(console.out).expect("text"), @r"
+        PASS    t[1n1l2c1t][s0]  3.0s  tcg/virtual  spread of 2.1%
+        FAIL    t[1n1l2c1t][s1]  3.0s  tcg/virtual  spread of 2.1%
+          max_gap: gap of 812.3ms, at most 500ms (test)
+            worker cpu_spin/3, cgroup a, CPU 2, step 1, at 3.214000s of guest time
+            the worker was runnable and did not run
+          last console lines:
+          | [    1.5] last words
+          recording: t-1n1l2c1t-s0.ktstr
+          again:     bazel test //x:t --test_filter='t[1n1l2c1t][s1]'
+        UNKNOWN t[1n1l2c1t][s2]  3.0s  tcg/virtual
+          max_wakeup_latency: nothing blocks, p99 at most 1ms (test)
+          last console lines:
+          | [    1.5] last words
+          recording: t-1n1l2c1t-s0.ktstr
+          again:     bazel test //x:t --test_filter='t[1n1l2c1t][s2]'
+        INFRA   t[1n1l2c1t][s3]  3.0s  tcg/virtual
+          emulator: the emulator ended with status 1
+          last console lines:
+          | [    1.5] last words
+          recording: t-1n1l2c1t-s0.ktstr
+          again:     bazel test //x:t --test_filter='t[1n1l2c1t][s3]'
+        SKIP    t[1n1l2c1t][s4]  3.0s  tcg/virtual  not run after the first failure
+        WARNING: no case matches
+        //x:t: 1 passed, 1 failed, 1 skipped, 1 unknown, 1 infrastructure in 15.2s
+        ");
     }
 
     #[test]

@@ -31,7 +31,9 @@ fn test_case(target: &str, case: &CaseReport) -> TestCase {
         ("key", case.key.clone()),
         ("verdict", case.verdict.name().into()),
     ];
-    properties.iter().for_each(|(name, value)| test.add_property((*name, value.as_str())));
+    for (name, value) in &properties {
+        test.add_property((*name, value.as_str()));
+    }
     if case.verdict.is_red() {
         test.set_system_out(console::details(case));
     }
@@ -72,8 +74,15 @@ mod tests {
     fn each_verdict_has_its_element() {
         let xml = xml();
         let count = |text: &str| xml.matches(text).count();
-        assert_eq!((count("<testcase "), count("<failure "), count("<error "), count("<skipped ")), (5, 2, 1, 1), "{xml}");
-        assert!(xml.contains(r#"tests="5" skipped="1" errors="1" failures="2""#) || xml.contains("failures=\"2\""), "{xml}");
+        assert_eq!(
+            (count("<testcase "), count("<failure "), count("<error "), count("<skipped ")),
+            (5, 2, 1, 1),
+            "{xml}"
+        );
+        assert!(
+            xml.contains(r#"tests="5" skipped="1" errors="1" failures="2""#) || xml.contains("failures=\"2\""),
+            "{xml}"
+        );
     }
 
     #[test]

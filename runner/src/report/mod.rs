@@ -215,8 +215,13 @@ pub(crate) mod tests {
         };
         gap.explanation = "the worker was runnable and did not run".into();
         let spread = finding(Verdict::Pass, Cause::Check, Some("max_spread"), "spread of 2.1%", "at most 15%");
-        let unknown =
-            finding(Verdict::Unknown, Cause::NothingToJudge, Some("max_wakeup_latency"), "nothing blocks", "p99 at most 1ms");
+        let unknown = finding(
+            Verdict::Unknown,
+            Cause::NothingToJudge,
+            Some("max_wakeup_latency"),
+            "nothing blocks",
+            "p99 at most 1ms",
+        );
         let emulator = finding(Verdict::Infrastructure, Cause::Emulator, None, "the emulator ended with status 1", "");
         let skipped = finding(Verdict::Skipped, Cause::Interrupted, None, "not run after the first failure", "");
         let cases = vec![
@@ -227,7 +232,15 @@ pub(crate) mod tests {
             case("t[1n1l2c1t][s4]", vec![skipped]),
         ];
         let verdict = cases.iter().map(|case| case.verdict).max().expect("cases");
-        TargetReport { version: REPORT_VERSION, target: "//x:t".into(), shard: 0, shards: 1, verdict, cases, warnings: vec![] }
+        TargetReport {
+            version: REPORT_VERSION,
+            target: "//x:t".into(),
+            shard: 0,
+            shards: 1,
+            verdict,
+            cases,
+            warnings: vec![],
+        }
     }
 
     #[test]

@@ -1,0 +1,47 @@
+//! Failures of the guest on purpose, to see how they are reported. All are made by a real kernel's own means.
+
+use crate::error::GuestError;
+use crate::sys::kexec;
+use ktstr_model::spec::Fault;
+use rustix::system::RebootCommand;
+use std::fs;
+use std::io;
+
+/// Makes the guest fail. Only comes back, with the reason, if the kernel refuses.
+pub fn cause(fault: Fault) -> GuestError {
+    match fault {
+        Fault::Panic => {
+            let triggered = fs::write("/proc/sysrq-trigger", "c");
+            refused("make the kernel panic through /proc/sysrq-trigger", triggered)
+                .hint("the kernel has to be built with CONFIG_MAGIC_SYSRQ")
+        }
+        Fault::Hang => refused("hang the machine through kexec", Err(kexec::hang()))
+            .hint("the kernel has to be built with CONFIG_KEXEC, and not locked down"),
+        Fault::Reboot => refused("restart the machine", reboot(RebootCommand::Restart)),
+        Fault::PowerOff => refused("switch the machine off", reboot(RebootCommand::PowerOff)),
+    }
+}
+
+fn reboot(command: RebootCommand) -> io::Result<()> {
+    rustix::system::reboot(command).map_err(io::Error::from)
+}
+
+fn refused(doing: &str, result: io::Result<()>) -> GuestError {
+    match result {
+        Ok(()) => GuestError::new(doing, "the kernel came back from it"),
+        Err(error) => GuestError::new(doing, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_was_refused() {
+        let error = refused("restart the machine", Err(io::Error::from_raw_os_error(1)));
+        assert_eq!(error.to_string(), "failed to restart the machine: Operation not permitted (os error 1)");
+        let error = refused("restart the machine", Ok(()));
+        assert_eq!(error.problem, "the kernel came back from it");
+    }
+}

@@ -1,0 +1,46 @@
+//! What the seed decides in the guest: how long each worker waits before it starts.
+
+/// Offsets are below this many nanoseconds.
+pub const START_OFFSET_NS_MAX: u64 = 4_000_000;
+/// This long after their gate was opened, the workers of a group are in their loops, so far as they get a CPU.
+pub const START_NS: u64 = START_OFFSET_NS_MAX + 1_000_000;
+
+/// Nanoseconds that a worker sleeps before its first turn.
+pub fn start_offset(seed: u64, worker: u32) -> u64 {
+    // Scaled by a multiplication: the high bits of a word decide, and no value is favoured.
+    let word = u128::from(split_mix(split_mix(seed) ^ u64::from(worker)));
+    ((word * u128::from(START_OFFSET_NS_MAX)) >> 64) as u64
+}
+
+/// One output of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+fn split_mix(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_is_the_published_one() {
+        assert_eq!(split_mix(0), 0xe220_a839_7b1d_cdaf);
+    }
+
+    #[test]
+    fn equal_inputs_give_equal_offsets_and_others_differ() {
+        assert_eq!(start_offset(1, 2), start_offset(1, 2));
+        assert_ne!(start_offset(1, 2), start_offset(2, 2));
+        assert_ne!(start_offset(1, 2), start_offset(1, 3));
+    }
+
+    #[test]
+    fn offsets_fill_their_range_evenly() {
+        let offsets: Vec<u64> = (0..4096).map(|worker| start_offset(7, worker)).collect();
+        assert!(offsets.iter().all(|offset| *offset < START_OFFSET_NS_MAX));
+        let low = offsets.iter().filter(|offset| **offset < START_OFFSET_NS_MAX / 4).count();
+        assert!((900..1150).contains(&low), "{low} of 4096 are in the first quarter");
+    }
+}

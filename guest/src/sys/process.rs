@@ -1,0 +1,63 @@
+//! Processes: fork, and their scheduling policy set from outside.
+
+#![allow(unsafe_code)]
+
+use ktstr_model::work::Policy;
+use rustix::process::Pid;
+use std::io;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// Exit status of a child that panicked.
+pub const CHILD_PANICKED: i32 = 101;
+
+/// Starts a child that runs `body` and ends with the status that it gives. The guest's programs have one thread all their
+/// life: nothing in this crate makes another.
+///
+/// # Errors
+/// That of fork(2).
+pub fn spawn(body: impl FnOnce() -> i32) -> io::Result<Pid> {
+    // SAFETY: there is one thread (see above), so that no lock is held by a thread that is missing in the child, and the
+    // child may run any code.
+    let pid = unsafe { libc::fork() };
+    match Pid::from_raw(pid) {
+        Some(pid) if pid.as_raw_nonzero().get() > 0 => Ok(pid),
+        Some(_) => Err(io::Error::last_os_error()),
+        None => {
+            let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(CHILD_PANICKED);
+            // SAFETY: ends the child at once, without handlers and destructors that are the parent's business.
+            unsafe { libc::_exit(status) }
+        }
+    }
+}
+
+/// Sets the policy of a process. Priorities of policies without one are ignored.
+///
+/// # Errors
+/// That of sched_setscheduler(2).
+pub fn set_policy(pid: Pid, policy: Policy) -> io::Result<()> {
+    let (number, priority) = match policy {
+        Policy::Other => (libc::SCHED_OTHER, 0),
+        Policy::Batch => (libc::SCHED_BATCH, 0),
+        Policy::Idle => (libc::SCHED_IDLE, 0),
+        Policy::Fifo(priority) => (libc::SCHED_FIFO, priority),
+        Policy::Rr(priority) => (libc::SCHED_RR, priority),
+    };
+    set_scheduler(pid.as_raw_nonzero().get(), number, priority)
+}
+
+/// Gives the calling process SCHED_FIFO at `priority`; its children start with SCHED_OTHER.
+///
+/// # Errors
+/// That of sched_setscheduler(2).
+pub fn become_fifo(priority: u8) -> io::Result<()> {
+    set_scheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, priority)
+}
+
+fn set_scheduler(pid: i32, policy: i32, priority: u8) -> io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: i32::from(priority) };
+    // SAFETY: the call reads `parameter`, which is valid; it keeps no pointer.
+    match unsafe { libc::sched_setscheduler(pid, policy, &parameter) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

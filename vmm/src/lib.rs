@@ -1,1 +1,35 @@
-//! Placeholder header, replaced with the crate's first commit.
+//! Machines: what a back end must offer, and the back ends.
+//!
+//! ```text
+//! MachineSpec ──MachineBackend::start──▶ Machine ──wait──▶ Exit
+//!                                          ├─ console()    bytes of the first serial port
+//!                                          ├─ memory()     guest-physical reads from outside
+//!                                          └─ registers()  every virtual CPU
+//! ```
+//!
+//! A machine boots a kernel image with a PVH entry (an ELF file), shows it the exact topology that was declared, and ends with one
+//! [`Exit`] that says why. It never outlives its owner: neither a dropped [`Machine`] nor a killed process leaves one behind.
+//!
+//! To add a back end: implement [`MachineBackend`] and [`Machine`] in a folder of its own, declare its [`Capabilities`], and put it to
+//! the conformance suite (`tests/conformance`).
+
+pub mod capabilities;
+pub mod command_line;
+pub mod console;
+pub mod error;
+pub mod exit;
+pub mod machine;
+pub mod memory;
+pub mod registers;
+pub mod spec;
+pub mod tcg;
+
+pub use capabilities::Capabilities;
+pub use command_line::command_line;
+pub use error::{MachineError, StartError};
+pub use exit::Exit;
+pub use machine::{Machine, MachineBackend};
+pub use memory::{Gpa, GuestMemory, MemoryError};
+pub use registers::CpuRegisters;
+pub use spec::MachineSpec;
+pub use tcg::{Emulator, TcgBackend};

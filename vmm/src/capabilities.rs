@@ -1,0 +1,145 @@
+//! What a back end can do, as data: what differs between back ends is declared here and refused before a machine is made.
+
+use ktstr_model::{Backend, Clock, FieldError, Mebibytes, Topology};
+
+/// I/O port of the debug exit, four ports wide: a byte written there ends the machine with [`crate::Exit::Guest`].
+pub const DEBUG_EXIT_PORT: u16 = 0xf4;
+
+/// A back end's limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Which back end.
+    pub backend: Backend,
+    /// The clocks it offers, each with the most CPUs it can have.
+    pub clocks: &'static [(Clock, u32)],
+    /// Most NUMA nodes.
+    pub numa_nodes_max: u32,
+    /// Most memory.
+    pub memory_max: Mebibytes,
+    /// Largest code of the debug exit that arrives as it was written.
+    pub exit_code_max: u8,
+    /// Whether equal specs under the virtual clock give runs that are equal bit for bit.
+    pub repeatable: bool,
+}
+
+impl Capabilities {
+    /// Most CPUs under `clock`; 0 if the clock is not offered.
+    pub fn cpus_max(&self, clock: Clock) -> u32 {
+        self.clocks.iter().find(|(offered, _)| *offered == clock).map_or(0, |(_, cpus)| *cpus)
+    }
+
+    /// Refuses a topology that is beyond the limits; `path` is where it stands in the declaration.
+    ///
+    /// # Errors
+    /// The field that is beyond, and what would do.
+    pub fn check(&self, topology: &Topology, clock: Clock, path: &str) -> Result<(), FieldError> {
+        let (backend, most) = (self.backend.name(), self.cpus_max(clock));
+        if most == 0 {
+            let problem = format!("the back end {backend} has no {} clock", clock.name());
+            return Err(FieldError::new("clock", problem));
+        }
+        if topology.cpus() > most {
+            let problem =
+                format!("{topology} has {} CPUs: at most {most} under the {} clock", topology.cpus(), clock.name());
+            let other = self.clocks.iter().find(|(_, cpus)| *cpus >= topology.cpus());
+            let hint = match other {
+                Some((other, cpus)) => format!("clock = \"{}\" takes {cpus}", other.name()),
+                None => format!("the back end {backend} has no clock that takes more"),
+            };
+            return Err(FieldError::new(path, problem).hint(hint));
+        }
+        if topology.numa_nodes() > self.numa_nodes_max {
+            let problem = format!("{} NUMA nodes on the back end {backend}", topology.numa_nodes());
+            return Err(
+                FieldError::new(format!("{path}.numa_nodes"), problem).hint(format!("at most {}", self.numa_nodes_max))
+            );
+        }
+        if topology.memory() > self.memory_max {
+            let problem = format!("{} on the back end {backend}", topology.memory());
+            return Err(FieldError::new(format!("{path}.memory"), problem).hint(format!("at most {}", self.memory_max)));
+        }
+        self.check_node_memory(topology, path)
+    }
+
+    fn check_node_memory(&self, topology: &Topology, path: &str) -> Result<(), FieldError> {
+        let nodes = u64::from(topology.numa_nodes());
+        let least = NODE_MEMORY_MIN.0 * nodes;
+        if topology.memory().0 >= least {
+            return Ok(());
+        }
+        let problem = format!("{} is too small for {nodes} NUMA nodes", topology.memory());
+        Err(FieldError::new(format!("{path}.memory"), problem).hint(format!("at least {}", Mebibytes(least))))
+    }
+}
+
+/// Memory below which a node is not worth its page structures: the kernel leaves out nodes with less than 4 MiB
+/// (arch/x86/mm/numa.c, `NODE_MIN_SIZE`), and a node needs room for per-CPU data.
+const NODE_MEMORY_MIN: Mebibytes = Mebibytes(32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_model::topology::TopologySpec;
+
+    const SMALL: Capabilities = Capabilities {
+        backend: Backend::Tcg,
+        clocks: &[(Clock::Real, 64), (Clock::Virtual, 4)],
+        numa_nodes_max: 4,
+        memory_max: Mebibytes(2048),
+        exit_code_max: 127,
+        repeatable: true,
+    };
+
+    fn refusal(nodes: u32, llcs: u32, memory: Option<u64>, clock: Clock) -> String {
+        let memory = memory.map(Mebibytes);
+        let spec =
+            TopologySpec { numa_nodes: nodes, llcs, cores_per_llc: 1, threads_per_core: 1, memory, distances: None };
+        let topology = spec.resolve("topologies[0]").expect("can be");
+        SMALL.check(&topology, clock, "topologies[0]").expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn refuses_too_many_cpus_and_names_the_clock_that_takes_them() {
+        assert_eq!(
+            refusal(1, 8, None, Clock::Virtual),
+            "topologies[0]: 1n8l1c1t has 8 CPUs: at most 4 under the virtual clock; clock = \"real\" takes 64"
+        );
+        assert_eq!(
+            refusal(1, 65, None, Clock::Real),
+            "topologies[0]: 1n65l1c1t has 65 CPUs: at most 64 under the real clock; the back end tcg has no clock that takes more"
+        );
+    }
+
+    #[test]
+    fn refuses_nodes_and_memory_beyond_the_limits() {
+        assert_eq!(
+            refusal(8, 8, None, Clock::Real),
+            "topologies[0].numa_nodes: 8 NUMA nodes on the back end tcg; at most 4"
+        );
+        assert_eq!(refusal(1, 1, Some(4096), Clock::Real), "topologies[0].memory: 4G on the back end tcg; at most 2G");
+    }
+
+    #[test]
+    fn refuses_nodes_without_room() {
+        let wide = Capabilities { numa_nodes_max: 64, ..SMALL };
+        let spec = TopologySpec {
+            numa_nodes: 16,
+            llcs: 16,
+            cores_per_llc: 1,
+            threads_per_core: 1,
+            memory: Some(Mebibytes(256)),
+            distances: None,
+        };
+        let topology = spec.resolve("t").expect("can be");
+        let error = wide.check(&topology, Clock::Real, "t").expect_err("refused").to_string();
+        assert_eq!(error, "t.memory: 256M is too small for 16 NUMA nodes; at least 512M");
+    }
+
+    #[test]
+    fn refuses_a_clock_that_is_not_offered() {
+        let real_only = Capabilities { backend: Backend::Kvm, clocks: &[(Clock::Real, 64)], ..SMALL };
+        let topology = Topology::new(1, 1, 1, 1).expect("can be");
+        let error = real_only.check(&topology, Clock::Virtual, "t").expect_err("refused").to_string();
+        assert_eq!(error, "clock: the back end kvm has no virtual clock");
+    }
+}

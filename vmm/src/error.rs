@@ -1,0 +1,98 @@
+//! What can go wrong with a machine that is not the guest's doing.
+
+use ktstr_model::FieldError;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A machine that did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The back end cannot make such a machine.
+    #[error("machine refused: {0}")]
+    Refused(#[from] FieldError),
+    /// The emulator is not there.
+    #[error("no emulator: {what} {} is missing; a test gets its emulator from the toolchain, `ktstr run` from --emulator", path.display())]
+    EmulatorMissing {
+        /// Which part of it.
+        what: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A file of the machine cannot be used.
+    #[error("cannot use the {what} {}", path.display())]
+    File {
+        /// Which one.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The window's file has a size that cannot be mapped.
+    #[error("the window {} has {bytes} bytes; a multiple of {granule} would do", path.display())]
+    WindowSize {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// What divides a size that would do.
+        granule: u64,
+    },
+    /// The host did not give what a machine needs.
+    #[error("cannot {doing}")]
+    Host {
+        /// What was tried.
+        doing: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The emulator ended before the machine ran.
+    #[error("the emulator ended before the machine ran ({status}): {log}")]
+    EmulatorEnded {
+        /// Exit status or signal.
+        status: String,
+        /// The end of what it said.
+        log: String,
+    },
+    /// The emulator is there but does not do what it is told.
+    #[error("the emulator did not come up: {problem}; it said: {log}")]
+    EmulatorUnusable {
+        /// What went wrong between us.
+        problem: String,
+        /// The end of what it said.
+        log: String,
+    },
+}
+
+/// A running machine that cannot be watched or steered.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// It has ended; [`crate::Machine::wait`] says how.
+    #[error("the machine has ended")]
+    Ended,
+    /// It did not answer in time.
+    #[error("the emulator did not answer `{command}` within {} s", timeout.as_secs_f64())]
+    Silent {
+        /// What it was told.
+        command: String,
+        /// How long it had.
+        timeout: Duration,
+    },
+    /// It answered with something else.
+    #[error("the emulator answered `{command}` with: {problem}")]
+    Answer {
+        /// What it was told.
+        command: String,
+        /// Its answer.
+        problem: String,
+    },
+    /// The host failed.
+    #[error("cannot {doing}")]
+    Host {
+        /// What was tried.
+        doing: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}

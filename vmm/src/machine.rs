@@ -1,0 +1,78 @@
+//! The contract of a back end.
+
+use crate::{Capabilities, CpuRegisters, Exit, Gpa, GuestMemory, MachineError, MachineSpec, StartError};
+use ktstr_model::{Clock, FieldError, Topology};
+use std::time::Duration;
+
+/// Makes machines of one kind.
+pub trait MachineBackend: Send + Sync {
+    /// What this back end can do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Whether it can make such a machine; `path` is where the topology stands in the declaration.
+    ///
+    /// # Errors
+    /// The field that makes it impossible, and what would do.
+    fn check(&self, topology: &Topology, clock: Clock, path: &str) -> Result<(), FieldError> {
+        self.capabilities().check(topology, clock, path)
+    }
+
+    /// Where a machine of this topology has its window.
+    fn window_at(&self, topology: &Topology) -> Gpa;
+
+    /// Makes a machine and lets it run. May be called from any thread.
+    ///
+    /// # Errors
+    /// A spec that cannot be, a missing file, an emulator that does not come up.
+    fn start(&self, spec: &MachineSpec) -> Result<Box<dyn Machine>, StartError>;
+}
+
+/// A machine, from its first instruction to its exit. Dropping it ends it.
+pub trait Machine: Send {
+    /// What runs it, with its version.
+    fn version(&self) -> &str;
+
+    /// Blocks until the machine has ended, at most for `timeout`; `None` if it still runs. Once it has ended, every further call gives the
+    /// same exit.
+    ///
+    /// # Errors
+    /// The machine can no longer be watched; it is best dropped.
+    fn wait(&mut self, timeout: Duration) -> Result<Option<Exit>, MachineError>;
+
+    /// Stops all CPUs and guest time between two instructions.
+    ///
+    /// # Errors
+    /// The machine has ended or does not answer.
+    fn pause(&mut self) -> Result<(), MachineError>;
+
+    /// Goes on after [`Machine::pause`].
+    ///
+    /// # Errors
+    /// The machine has ended or does not answer.
+    fn resume(&mut self) -> Result<(), MachineError>;
+
+    /// Ends the machine now, unless it has ended already, and says how it ended. A machine whose kernel had panicked ends with
+    /// [`Exit::Panic`] even if it never came to its reset.
+    ///
+    /// # Errors
+    /// Its console cannot be read.
+    fn stop(&mut self) -> Result<Exit, MachineError>;
+
+    /// CPU time of the host that the machine has used: a measure for deadlines that another load on the host does not shorten.
+    fn cpu_time(&self) -> Duration;
+
+    /// What the guest wrote to its console since the last call.
+    ///
+    /// # Errors
+    /// The console cannot be read.
+    fn console(&mut self) -> Result<Vec<u8>, MachineError>;
+
+    /// Guest memory; a clone of it stays readable after the machine has ended.
+    fn memory(&self) -> &GuestMemory;
+
+    /// Registers of all CPUs, in the order of their numbers; exact if the machine is paused.
+    ///
+    /// # Errors
+    /// The machine has ended or does not answer.
+    fn registers(&mut self) -> Result<Vec<CpuRegisters>, MachineError>;
+}

@@ -1,0 +1,150 @@
+//! Guest memory, read from outside at guest-physical addresses.
+//!
+//! RAM lies in files that the back end shares with the guest (`memfd`), so a read is one `pread` and nothing in the guest notices. What
+//! is read while the machine runs may be torn: it is data of a running kernel.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// A guest-physical address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Gpa(pub u64);
+
+impl fmt::Display for Gpa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// A read that memory cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// Nothing readable lies there.
+    #[error("no guest memory at {at} for a read of {bytes} bytes from {start}")]
+    Hole {
+        /// Where the read began.
+        start: Gpa,
+        /// Its length.
+        bytes: usize,
+        /// The first address without memory.
+        at: Gpa,
+    },
+    /// The host failed.
+    #[error("cannot read guest memory at {at}")]
+    Read {
+        /// Where.
+        at: Gpa,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A stretch of guest-physical addresses and where its bytes lie.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    pub(crate) start: Gpa,
+    pub(crate) bytes: u64,
+    pub(crate) file: Arc<File>,
+    pub(crate) offset: u64,
+}
+
+impl Segment {
+    /// Offset in the file and bytes from there to the end of the segment, if `at` lies in it.
+    fn locate(&self, at: Gpa) -> Option<(u64, u64)> {
+        let within = at.0.checked_sub(self.start.0).filter(|within| *within < self.bytes)?;
+        Some((self.offset + within, self.bytes - within))
+    }
+}
+
+/// All memory of a machine that can be read from outside; clones share it.
+#[derive(Debug, Clone)]
+pub struct GuestMemory {
+    segments: Arc<[Segment]>,
+}
+
+impl GuestMemory {
+    pub(crate) fn new(segments: Vec<Segment>) -> Self {
+        Self { segments: segments.into() }
+    }
+
+    /// Fills `into` with the bytes from `start`.
+    ///
+    /// # Errors
+    /// A part of the range is not memory, or the host cannot read it; `into` is then partly filled.
+    pub fn read(&self, start: Gpa, into: &mut [u8]) -> Result<(), MemoryError> {
+        let bytes = into.len();
+        let mut rest = into;
+        let mut at = start;
+        while !rest.is_empty() {
+            let hole = || MemoryError::Hole { start, bytes, at };
+            let (file, offset, available) = self
+                .segments
+                .iter()
+                .find_map(|segment| segment.locate(at).map(|(offset, available)| (&segment.file, offset, available)))
+                .ok_or_else(hole)?;
+            let length = rest.len().min(usize::try_from(available).unwrap_or(usize::MAX));
+            let (now, later) = rest.split_at_mut(length);
+            file.read_exact_at(now, offset).map_err(|source| MemoryError::Read { at, source })?;
+            at = Gpa(at.0.saturating_add(length as u64));
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// The little-endian 64-bit word at `at`.
+    ///
+    /// # Errors
+    /// As [`GuestMemory::read`].
+    pub fn read_u64(&self, at: Gpa) -> Result<u64, MemoryError> {
+        let mut word = [0; 8];
+        self.read(at, &mut word)?;
+        Ok(u64::from_le_bytes(word))
+    }
+
+    /// The ranges that can be read, as start and bytes.
+    pub fn ranges(&self) -> impl Iterator<Item = (Gpa, u64)> + '_ {
+        self.segments.iter().map(|segment| (segment.start, segment.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// Two adjacent segments in swapped order of one file, then a hole.
+    fn memory() -> GuestMemory {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"efghABCD").expect("writes");
+        let file = Arc::new(file);
+        let segment = |start, offset| Segment { start: Gpa(start), bytes: 4, file: file.clone(), offset };
+        GuestMemory::new(vec![segment(0x1000, 4), segment(0x1004, 0)])
+    }
+
+    #[test]
+    fn a_read_may_cross_segments() {
+        let mut seen = [0; 6];
+        memory().read(Gpa(0x1002), &mut seen).expect("reads");
+        assert_eq!(&seen, b"CDefgh");
+        assert_eq!(memory().read_u64(Gpa(0x1000)).expect("reads"), u64::from_le_bytes(*b"ABCDefgh"));
+    }
+
+    #[test]
+    fn a_read_beyond_is_refused_with_the_first_missing_address() {
+        let error = memory().read(Gpa(0x1002), &mut [0; 7]).expect_err("refused").to_string();
+        assert_eq!(error, "no guest memory at 0x1008 for a read of 7 bytes from 0x1002");
+        let error = memory().read(Gpa(u64::MAX), &mut [0; 7]).expect_err("refused").to_string();
+        assert!(error.starts_with("no guest memory at 0xffffffffffffffff"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_shrank_is_an_error() {
+        let memory = memory();
+        memory.segments.first().expect("a segment").file.set_len(6).expect("shrinks");
+        let error = memory.read(Gpa(0x1000), &mut [0; 4]).expect_err("refused").to_string();
+        assert_eq!(error, "cannot read guest memory at 0x1000");
+    }
+}

@@ -1,0 +1,228 @@
+//! The emulator's command line: a pure function of the machine.
+
+use super::files;
+use super::memory_map::{node_bytes, WINDOW_BYTES_MAX};
+use ktstr_model::{Clock, Topology};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::RawFd;
+use std::path::Path;
+
+/// What the emulator finds already open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Inherited {
+    /// Its end of the control socket.
+    pub(super) control: RawFd,
+    /// A file for the RAM of each node.
+    pub(super) ram: Vec<RawFd>,
+    /// The window's file and its size.
+    pub(super) window: Option<(RawFd, u64)>,
+}
+
+/// What is booted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Boot<'a> {
+    pub(super) kernel: &'a Path,
+    pub(super) initramfs: Option<&'a Path>,
+    pub(super) command_line: &'a str,
+}
+
+/// The CPU model: its dies are last-level caches on QEMU 10 and 11. Newer ones abort with dies, `max` puts L3 elsewhere.
+const CPU_MODEL: &str = "SapphireRapids";
+/// From this APIC id on CPUs need interrupt remapping to be reached (Intel SDM vol. 3A, 11.12: x2APIC ids of 32 bits).
+const X2APIC_FROM: u32 = 255;
+/// One instruction is 2^3 ns: guest time passes at 125 million instructions a second.
+const ICOUNT_SHIFT: u32 = 3;
+const MIB: u64 = 1 << 20;
+
+/// All arguments of a machine that starts stopped.
+pub(super) fn arguments(
+    topology: &Topology,
+    clock: Clock,
+    seed: u64,
+    boot: Boot<'_>,
+    inherited: &Inherited,
+) -> Vec<OsString> {
+    let mut line = Line::default();
+    line.words(&["-nodefaults", "-no-user-config", "-display none", "-no-reboot", "-S"]);
+    control(&mut line, inherited.control);
+    console(&mut line);
+    line.pair("-d", "cpu_reset").pair("-D", files::RESETS);
+    machine(&mut line, topology, inherited.window.is_some());
+    memory(&mut line, topology, &inherited.ram);
+    nodes(&mut line, topology);
+    if let Some((file, bytes)) = inherited.window {
+        line.pair(
+            "-object",
+            format!("memory-backend-file,id=window,size={bytes},mem-path=/proc/self/fd/{file},share=on"),
+        );
+        line.pair("-device", "nvdimm,memdev=window,id=nvdimm-window");
+    }
+    time(&mut line, clock, seed);
+    line.pair("-kernel", boot.kernel);
+    if let Some(initramfs) = boot.initramfs {
+        line.pair("-initrd", initramfs);
+    }
+    line.pair("-append", boot.command_line);
+    line.0
+}
+
+fn control(line: &mut Line, socket: RawFd) {
+    line.pair("-chardev", format!("socket,id=control,fd={socket},server=off"));
+    line.pair("-mon", "chardev=control,mode=control");
+}
+
+fn console(line: &mut Line) {
+    line.pair("-chardev", format!("file,id=console,path={}", files::CONSOLE));
+    line.pair("-serial", "chardev:console");
+    line.pair("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", crate::capabilities::DEBUG_EXIT_PORT));
+}
+
+fn machine(line: &mut Line, topology: &Topology, window: bool) {
+    let memory = if topology.numa_nodes() == 1 { ",memory-backend=ram0" } else { "" };
+    let window = if window { ",nvdimm=on" } else { "" };
+    line.pair("-M", format!("q35,smm=off,sata=off,smbus=off,i8042=off,vmport=off{memory}{window}"));
+    line.pair("-cpu", CPU_MODEL);
+    let (sockets, dies) = (topology.numa_nodes(), topology.llcs_per_node());
+    let (cores, threads) = (topology.cores_per_llc(), topology.threads_per_core());
+    line.pair("-smp", format!("{},sockets={sockets},dies={dies},cores={cores},threads={threads}", topology.cpus()));
+    if topology.largest_apic_id() >= X2APIC_FROM {
+        line.pair("-device", "intel-iommu,intremap=on,eim=on");
+    }
+}
+
+fn memory(line: &mut Line, topology: &Topology, files: &[RawFd]) {
+    let ram = topology.memory().0;
+    line.pair("-m", format!("{ram}M,slots=1,maxmem={}M", ram + WINDOW_BYTES_MAX / MIB));
+    for (node, (bytes, file)) in node_bytes(topology).into_iter().zip(files).enumerate() {
+        let backend = format!("memory-backend-file,id=ram{node},size={bytes},mem-path=/proc/self/fd/{file},share=on");
+        line.pair("-object", backend);
+    }
+}
+
+/// A machine with one node has no NUMA tables, as a small real one.
+fn nodes(line: &mut Line, topology: &Topology) {
+    let count = topology.numa_nodes();
+    if count == 1 {
+        return;
+    }
+    for node in 0..count {
+        line.pair("-numa", format!("node,nodeid={node},memdev=ram{node}"));
+    }
+    for node in 0..count {
+        line.pair("-numa", format!("cpu,node-id={node},socket-id={node}"));
+    }
+    for (from, row) in topology.distances().unwrap_or_default().iter().enumerate() {
+        for (to, distance) in row.iter().enumerate().filter(|(to, _)| *to != from) {
+            line.pair("-numa", format!("dist,src={from},dst={to},val={distance}"));
+        }
+    }
+}
+
+fn time(line: &mut Line, clock: Clock, seed: u64) {
+    match clock {
+        Clock::Real => line.pair("-accel", "tcg,thread=multi"),
+        Clock::Virtual => line
+            .pair("-accel", "tcg,thread=single")
+            .pair("-icount", format!("shift={ICOUNT_SHIFT},sleep=off"))
+            .pair("-rtc", "base=2026-01-01T00:00:00,clock=vm")
+            .pair("-seed", seed.to_string()),
+    };
+}
+
+/// A command line that grows.
+#[derive(Debug, Default)]
+struct Line(Vec<OsString>);
+
+impl Line {
+    /// Adds options without values that need quoting; each text is split at its spaces.
+    fn words(&mut self, texts: &[&str]) {
+        self.0.extend(texts.iter().flat_map(|text| text.split(' ')).map(OsString::from));
+    }
+
+    fn pair(&mut self, option: &str, value: impl AsRef<OsStr>) -> &mut Self {
+        self.0.extend([OsString::from(option), value.as_ref().to_owned()]);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_model::topology::TopologySpec;
+    use ktstr_model::Mebibytes;
+
+    fn line(topology: &Topology, clock: Clock, window: Option<(RawFd, u64)>) -> String {
+        let boot = Boot { kernel: Path::new("/k/a,b"), initramfs: Some(Path::new("/i")), command_line: "quiet a=b" };
+        let inherited = Inherited { control: 9, ram: (20..20 + topology.numa_nodes() as RawFd).collect(), window };
+        let words = arguments(topology, clock, 7, boot, &inherited);
+        let text = words.join(OsStr::new(" ")).into_string().expect("text");
+        text.replace(" -", "\n-")
+    }
+
+    #[test]
+    fn one_node_with_a_window_under_the_real_clock() {
+        let topology = Topology::new(1, 2, 2, 2).expect("can be");
+        let expected = "-nodefaults
+-no-user-config
+-display none
+-no-reboot
+-S
+-chardev socket,id=control,fd=9,server=off
+-mon chardev=control,mode=control
+-chardev file,id=console,path=console
+-serial chardev:console
+-device isa-debug-exit,iobase=0xf4,iosize=4
+-d cpu_reset
+-D resets.log
+-M q35,smm=off,sata=off,smbus=off,i8042=off,vmport=off,memory-backend=ram0,nvdimm=on
+-cpu SapphireRapids
+-smp 8,sockets=1,dies=2,cores=2,threads=2
+-m 1024M,slots=1,maxmem=2048M
+-object memory-backend-file,id=ram0,size=1073741824,mem-path=/proc/self/fd/20,share=on
+-object memory-backend-file,id=window,size=67108864,mem-path=/proc/self/fd/30,share=on
+-device nvdimm,memdev=window,id=nvdimm-window
+-accel tcg,thread=multi
+-kernel /k/a,b
+-initrd /i
+-append quiet a=b";
+        assert_eq!(line(&topology, Clock::Real, Some((30, 64 << 20))), expected);
+    }
+
+    #[test]
+    fn nodes_have_their_own_memory_cpus_and_distances() {
+        let spec = TopologySpec {
+            numa_nodes: 2,
+            llcs: 4,
+            cores_per_llc: 2,
+            threads_per_core: 1,
+            memory: Some(Mebibytes(1025)),
+            distances: Some(vec![vec![10, 32], vec![20, 10]]),
+        };
+        let line = line(&spec.resolve("t").expect("can be"), Clock::Virtual, None);
+        let expected = "-M q35,smm=off,sata=off,smbus=off,i8042=off,vmport=off
+-cpu SapphireRapids
+-smp 8,sockets=2,dies=2,cores=2,threads=1
+-m 1025M,slots=1,maxmem=2049M
+-object memory-backend-file,id=ram0,size=537919488,mem-path=/proc/self/fd/20,share=on
+-object memory-backend-file,id=ram1,size=536870912,mem-path=/proc/self/fd/21,share=on
+-numa node,nodeid=0,memdev=ram0
+-numa node,nodeid=1,memdev=ram1
+-numa cpu,node-id=0,socket-id=0
+-numa cpu,node-id=1,socket-id=1
+-numa dist,src=0,dst=1,val=32
+-numa dist,src=1,dst=0,val=20
+-accel tcg,thread=single
+-icount shift=3,sleep=off
+-rtc base=2026-01-01T00:00:00,clock=vm
+-seed 7
+-kernel";
+        assert!(line.contains(expected), "{line}");
+    }
+
+    #[test]
+    fn apic_ids_beyond_eight_bits_get_interrupt_remapping() {
+        let with = |topology: Topology| line(&topology, Clock::Real, None).contains("intel-iommu,intremap=on,eim=on");
+        assert!(with(Topology::new(1, 14, 9, 2).expect("can be")));
+        assert!(!with(Topology::new(1, 14, 8, 2).expect("can be")));
+    }
+}

@@ -1,0 +1,160 @@
+//! Where the emulator is, and how it is called.
+
+use crate::StartError;
+use serde::Deserialize;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// An emulator: one program, or a tree of packages that brings everything it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emulator {
+    /// The tree's own dynamic loader; without one the host's is used.
+    #[serde(default)]
+    pub loader: Option<PathBuf>,
+    /// `qemu-system-x86_64`.
+    pub binary: PathBuf,
+    /// Directories of the tree's libraries; only with a loader.
+    #[serde(default)]
+    pub libraries: Vec<PathBuf>,
+    /// Directory of the firmware.
+    #[serde(default)]
+    pub data: Option<PathBuf>,
+    /// Directory of the emulator's modules.
+    #[serde(default)]
+    pub modules: Option<PathBuf>,
+}
+
+/// A program with its first arguments and its whole environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Invocation {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<OsString>,
+    pub(super) environment: Vec<(&'static str, OsString)>,
+}
+
+/// Firmware of Debian's packages that lies beside the emulator's own data, in packages of their own.
+const FIRMWARE_SIBLINGS: &[&str] = &["seabios"];
+
+impl Emulator {
+    /// An emulator that is installed on the host.
+    pub fn installed(binary: impl Into<PathBuf>) -> Self {
+        Self { loader: None, binary: binary.into(), libraries: Vec::new(), data: None, modules: None }
+    }
+
+    /// How it is called. All paths are absolute, because it runs in the machine's directory.
+    ///
+    /// # Errors
+    /// A part of it is missing.
+    pub(super) fn invocation(&self) -> Result<Invocation, StartError> {
+        let binary = present("the program", &self.binary)?;
+        let mut arguments = Vec::new();
+        let program = match &self.loader {
+            None => binary,
+            Some(loader) => {
+                let directories: Vec<PathBuf> = self
+                    .libraries
+                    .iter()
+                    .map(|directory| present("the library directory", directory))
+                    .collect::<Result<_, _>>()?;
+                arguments.extend([OsString::from("--library-path"), join(&directories), binary.into()]);
+                present("the loader", loader)?
+            }
+        };
+        if let Some(data) = &self.data {
+            let data = present("the firmware directory", data)?;
+            let siblings = FIRMWARE_SIBLINGS.iter().map(|name| data.with_file_name(name)).filter(|path| path.is_dir());
+            let directories: Vec<PathBuf> = std::iter::once(data.clone()).chain(siblings).collect();
+            arguments.extend(directories.into_iter().flat_map(|directory| [OsString::from("-L"), directory.into()]));
+        }
+        let modules = self.modules.as_ref().map(|path| present("the module directory", path)).transpose()?;
+        let environment = modules.map(|path| ("QEMU_MODULE_DIR", path.into())).into_iter().collect();
+        Ok(Invocation { program, arguments, environment })
+    }
+}
+
+fn present(what: &'static str, path: &Path) -> Result<PathBuf, StartError> {
+    let missing = || StartError::EmulatorMissing { what, path: path.into() };
+    if !path.exists() {
+        return Err(missing());
+    }
+    std::path::absolute(path).map_err(|_| missing())
+}
+
+fn join(directories: &[PathBuf]) -> OsString {
+    let mut path = OsString::new();
+    for (index, directory) in directories.iter().enumerate() {
+        if index > 0 {
+            path.push(":");
+        }
+        path.push(directory);
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> (tempfile::TempDir, Emulator) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        for name in ["lib", "lib2", "share/qemu", "share/seabios", "modules"] {
+            std::fs::create_dir_all(at(name)).expect("makes");
+        }
+        for name in ["ld.so", "qemu"] {
+            std::fs::write(at(name), "").expect("writes");
+        }
+        let emulator = Emulator {
+            loader: Some(at("ld.so")),
+            binary: at("qemu"),
+            libraries: vec![at("lib"), at("lib2")],
+            data: Some(at("share/qemu")),
+            modules: Some(at("modules")),
+        };
+        (directory, emulator)
+    }
+
+    #[test]
+    fn a_tree_runs_through_its_own_loader() {
+        let (directory, emulator) = tree();
+        let at = |name: &str| directory.path().join(name);
+        let invocation = emulator.invocation().expect("is there");
+        assert_eq!(invocation.program, at("ld.so"));
+        let libraries = OsString::from(format!("{}:{}", at("lib").display(), at("lib2").display()));
+        let expected: Vec<OsString> = vec![
+            "--library-path".into(),
+            libraries,
+            at("qemu").into(),
+            "-L".into(),
+            at("share/qemu").into(),
+            "-L".into(),
+            at("share/seabios").into(),
+        ];
+        assert_eq!(invocation.arguments, expected);
+        assert_eq!(invocation.environment, [("QEMU_MODULE_DIR", at("modules").into())]);
+    }
+
+    #[test]
+    fn an_installed_one_is_called_directly() {
+        let (directory, _) = tree();
+        let binary = directory.path().join("qemu");
+        let invocation = Emulator::installed(&binary).invocation().expect("is there");
+        assert_eq!(invocation, Invocation { program: binary, arguments: vec![], environment: vec![] });
+    }
+
+    #[test]
+    fn says_which_part_is_missing() {
+        let (_directory, emulator) = tree();
+        let refusal = |emulator: Emulator| emulator.invocation().expect_err("refused").to_string();
+        assert_eq!(
+            refusal(Emulator::installed("/nowhere/qemu-system-x86_64")),
+            "no emulator: the program /nowhere/qemu-system-x86_64 is missing; a test gets its emulator from the toolchain, \
+             `ktstr run` from --emulator"
+        );
+        let error = refusal(Emulator { data: Some("/nowhere/data".into()), ..emulator.clone() });
+        assert!(error.starts_with("no emulator: the firmware directory /nowhere/data is missing"), "{error}");
+        let error = refusal(Emulator { loader: Some("/nowhere/ld.so".into()), ..emulator });
+        assert!(error.starts_with("no emulator: the loader /nowhere/ld.so is missing"), "{error}");
+    }
+}

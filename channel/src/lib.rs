@@ -1,1 +1,25 @@
-//! Placeholder header, replaced with the crate's first commit.
+//! The channel between a guest and the host: a window of guest memory that both sides map.
+//!
+//! ```text
+//! host   Window::create ─▶ payload::lay ─▶ Window::go        machine starts
+//! guest  Window::from_raw ─▶ Window::is_go ─▶ payload::blobs, payload::unpack
+//! guest  Event ─▶ Frame::encode ─▶ RingWriter::push ─▶ ring ─▶ RingReader::poll ─▶ Event  host
+//! guest  Window::beat ─▶ Window::beats  host
+//! ```
+//!
+//! After the go word the host writes nothing: what the guest does must not depend on when the host looks. So the guest does
+//! not know how far the host has read, and a ring that is not read in time is overrun; the host sees that and says so.
+//! The guest may be hostile or dying: the host checks all that it reads.
+
+pub mod frame;
+pub mod layout;
+mod mapping;
+pub mod payload;
+pub mod ring;
+pub mod window;
+
+pub use frame::{Frame, FrameError, FrameProblem};
+pub use layout::{EXIT_FAILED, EXIT_FINISHED, EXIT_NO_WINDOW, WINDOW_BYTES};
+pub use payload::{Blob, PayloadError};
+pub use ring::{Polled, RingProblem, RingReader, RingWriter};
+pub use window::{Window, WindowError};

@@ -1,1 +1,6 @@
-//! Placeholder header, replaced with the crate's first commit.
+//! What tests share: micro-guests and the images that carry them.
+
+pub mod elf;
+pub mod micro_guest;
+
+pub use micro_guest::MicroGuest;

@@ -1,0 +1,51 @@
+//! Machines that do not come up, and why.
+
+use crate::harness::{emulator, Prepared};
+use ktstr_testing::micro_guest;
+use ktstr_vmm::{Emulator, MachineBackend, StartError, TcgBackend};
+
+fn refusal(emulator: Emulator, prepared: &Prepared) -> StartError {
+    match TcgBackend::new(emulator).start(&prepared.spec) {
+        Err(error) => error,
+        Ok(_) => panic!("started"),
+    }
+}
+
+#[test]
+fn a_missing_emulator() {
+    let error = refusal(Emulator::installed("/nowhere/qemu"), &Prepared::new(&micro_guest::idle())).to_string();
+    assert!(error.starts_with("no emulator: the program /nowhere/qemu is missing"), "{error}");
+}
+
+#[test]
+fn a_program_that_is_no_emulator() {
+    let error = refusal(Emulator::installed("/bin/false"), &Prepared::new(&micro_guest::idle())).to_string();
+    assert_eq!(error, "the emulator ended before the machine ran (exit status: 1): ");
+}
+
+#[test]
+fn a_kernel_that_is_missing_or_is_none() {
+    let mut prepared = Prepared::new(&micro_guest::idle());
+    std::fs::write(&prepared.spec.kernel, "not a kernel").expect("writes");
+    let error = refusal(emulator(), &prepared);
+    assert!(matches!(&error, StartError::EmulatorEnded { .. }), "{error}");
+    prepared.spec.kernel = "/nowhere/vmlinux".into();
+    assert_eq!(refusal(emulator(), &prepared).to_string(), "cannot use the kernel /nowhere/vmlinux");
+}
+
+#[test]
+fn a_window_of_an_odd_size() {
+    let prepared = Prepared::new(&micro_guest::idle()).with_window(b"");
+    let file = std::fs::File::options().write(true).open(prepared.window()).expect("opens");
+    file.set_len(4097).expect("shrinks");
+    let error = refusal(emulator(), &prepared).to_string();
+    assert!(error.ends_with("window has 4097 bytes; a multiple of 2097152 would do"), "{error}");
+}
+
+#[test]
+fn a_machine_that_is_beyond_the_limits() {
+    let mut prepared = Prepared::new(&micro_guest::idle());
+    prepared.spec.topology = ktstr_model::Topology::new(1, 300, 1, 1).expect("can be");
+    let error = refusal(emulator(), &prepared).to_string();
+    assert!(error.starts_with("machine refused: topology: 1n300l1c1t has 300 CPUs"), "{error}");
+}

@@ -1,0 +1,110 @@
+//! What the host saw of a machine. None of it is part of what a replay is compared by.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Time of the host's monotonic clock since the case was begun, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HostNanos(pub u64);
+
+/// Something that the host did or saw. New kinds go to the end: recordings store the position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostEvent {
+    /// The machine was started.
+    MachineStarted {
+        /// What runs it, with its version.
+        backend_version: String,
+        /// The kernel's command line.
+        command_line: String,
+    },
+    /// The guest showed its first sign of life.
+    GuestStarted,
+    /// The machine has ended or was ended. Once at most.
+    Ended(Ending),
+    /// The guest's messages were damaged or lost. The rest may still be there.
+    ChannelProblem {
+        /// Position in the guest's messages.
+        offset: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The host could not do its part.
+    HostFailed {
+        /// What it was about to do: "make the window".
+        doing: String,
+        /// What went wrong.
+        problem: String,
+    },
+}
+
+/// Why a machine ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// The guest ended it with an exit code of `ktstr_channel::layout`.
+    Guest {
+        /// The code.
+        code: u8,
+    },
+    /// The guest switched itself off.
+    PowerOff,
+    /// The guest restarted.
+    Reboot,
+    /// A fault while a double fault was handled.
+    TripleFault,
+    /// The kernel panicked.
+    Panic {
+        /// What it said.
+        message: String,
+    },
+    /// No heartbeat for too long, though the machine used its CPUs or could have.
+    Hang {
+        /// CPU time of the host since the last heartbeat, in milliseconds.
+        cpu_ms: u64,
+        /// What each CPU was doing; empty if it cannot be known.
+        cpus: Vec<CpuState>,
+    },
+    /// The guest's first stage never came up.
+    BootTimeout {
+        /// CPU time of the host since the start, in milliseconds.
+        cpu_ms: u64,
+    },
+    /// What runs the machine could not start or ended by itself.
+    EmulatorFailed {
+        /// Exit status, signal, or what could not be done.
+        status: String,
+        /// The last that it said.
+        log: String,
+    },
+    /// The runner was told to stop, or its time was up.
+    Interrupted {
+        /// By what.
+        reason: String,
+    },
+}
+
+/// What a CPU was doing when its machine was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuState {
+    /// Which.
+    pub cpu: u32,
+    /// Instruction pointer.
+    pub instruction: u64,
+    /// Whether it takes interrupts.
+    pub interrupts: bool,
+    /// Whether it waits for one.
+    pub halted: bool,
+    /// Whether it is in user space.
+    pub user: bool,
+}
+
+impl fmt::Display for CpuState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cpu, instruction, .. } = self;
+        let mode = if self.user { "user space" } else { "the kernel" };
+        let interrupts = if self.interrupts { "on" } else { "off" };
+        match self.halted {
+            true => write!(f, "CPU {cpu}: halted, interrupts {interrupts}"),
+            false => write!(f, "CPU {cpu}: in {mode} at {instruction:#x}, interrupts {interrupts}"),
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What tests share: micro-guests and the images that carry them.
 
 pub mod elf;
+pub mod history;
 pub mod micro_guest;
 
 pub use micro_guest::MicroGuest;

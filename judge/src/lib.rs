@@ -1,1 +1,62 @@
-//! Placeholder header, replaced with the crate's first commit.
+//! Judges a recording. Pure: no clock, no file, no machine.
+//!
+//! ```text
+//! Recording ──run──▶ Run (what came of each step, segment and worker)
+//! Run ──endings, topology, checks──▶ [Finding] ──join──▶ Verdict
+//! ```
+//!
+//! The same recording can be judged again with other checks: see [`overlay`] and [`parse_checks`].
+
+mod checks;
+mod endings;
+mod number;
+mod parse;
+mod run;
+mod topology;
+
+pub use parse::{overlay, parse_checks, CheckTextError};
+
+use ktstr_model::verdict::{join, Place};
+use ktstr_model::{Cause, Check, Finding, Phase, Verdict};
+use ktstr_recording::Recording;
+use run::Run;
+
+/// What a case comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// Everything that was found: how the machine ended, if it should not have ended so; then a finding for each check, passed
+    /// or not. Never empty.
+    pub findings: Vec<Finding>,
+    /// All of them joined.
+    pub verdict: Verdict,
+}
+
+/// Judges a recording by `checks`; those of its case are in `recording.header.case.checks`.
+pub fn judge(recording: &Recording, checks: &[Check]) -> Judgement {
+    let run = Run::new(recording);
+    let mut findings = endings::look(&run, recording);
+    findings.extend(topology::look(&run));
+    let explained = findings.iter().any(|finding| finding.verdict.is_red());
+    let judged = checks.iter().map(|check| checks::look(&run, check));
+    // A case that broke off has no data for some checks, and says why already.
+    findings.extend(judged.filter(|finding| !(explained && finding.cause == Cause::NothingToJudge)));
+    if findings.is_empty() {
+        findings.push(no_checks());
+    }
+    let verdict = join(&findings);
+    Judgement { findings, verdict }
+}
+
+fn no_checks() -> Finding {
+    Finding {
+        verdict: Verdict::Unknown,
+        cause: Cause::NothingToJudge,
+        phase: Phase::Run,
+        check: None,
+        measured: "nothing to judge: all checks are switched off".into(),
+        bound: String::new(),
+        origin: None,
+        place: Place::default(),
+        explanation: String::new(),
+    }
+}

@@ -1,5 +1,6 @@
 //! What the host saw of a machine. None of it is part of what a replay is compared by.
 
+pub use ktstr_channel::layout::{EXIT_FAILED, EXIT_FINISHED, EXIT_NO_WINDOW};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -40,7 +41,7 @@ pub enum HostEvent {
 /// Why a machine ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
-    /// The guest ended it with an exit code of `ktstr_channel::layout`.
+    /// The guest ended it with an exit code: [`EXIT_FINISHED`], [`EXIT_FAILED`] or [`EXIT_NO_WINDOW`].
     Guest {
         /// The code.
         code: u8,

@@ -23,6 +23,7 @@ use ktstr_model::event::{GuestFailure, LatencyHistogram, SeenCpu, SeenMachine, S
 use ktstr_model::plan::{Action, CgroupPlan, GroupPlan, StepPlan, WorkerExpectation};
 use ktstr_model::work::Policy;
 use ktstr_model::{Backend, Case, Clock, CpuSet, Event, GuestNanos, Nanos, Plan, Topology, What, Work};
+use ktstr_recording::host::EXIT_FINISHED;
 use ktstr_recording::{Ending, Entry, Header, HostEvent, HostNanos, Recording, Writer};
 use std::path::Path;
 
@@ -41,8 +42,6 @@ pub struct History {
 
 /// Guest time at which a history's first step starts.
 const START: u64 = 2_000_000_000;
-/// Exit code of a guest that has done everything.
-const EXIT_FINISHED: u8 = 16;
 
 /// Reads a history on a machine with this label (`1n2l4c2t`).
 ///

@@ -1,0 +1,261 @@
+//! The view of a recording that checks look at: segments that have ended, with the reports of their workers.
+
+use ktstr_model::event::{GuestFailure, SeenMachine, WorkerReport};
+use ktstr_model::plan::{Action, WorkerExpectation};
+use ktstr_model::verdict::Place;
+use ktstr_model::{Case, CpuSet, Event, GuestNanos, Phase, What};
+use ktstr_recording::{HostEvent, Recording};
+use std::collections::BTreeMap;
+
+/// What came of a case.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) case: &'a Case,
+    /// What the guest saw of its machine; none: it did not come so far.
+    pub(crate) seen: Option<&'a SeenMachine>,
+    /// Segments that have ended, in order.
+    pub(crate) segments: Vec<Segment<'a>>,
+    /// Number of segments of each step, as planned.
+    planned: Vec<usize>,
+    /// Why the guest could not go on.
+    pub(crate) failures: Vec<(GuestNanos, &'a GuestFailure)>,
+    /// Workers that ended by themselves: when, which, wait status.
+    pub(crate) deaths: Vec<(GuestNanos, u32, i32)>,
+    /// Events that do not fit the plan.
+    pub(crate) strays: u64,
+    /// Time of the last event.
+    pub(crate) last: Option<GuestNanos>,
+    /// The step that the guest was in last.
+    pub(crate) step: Option<u32>,
+    pub(crate) started: bool,
+    pub(crate) ready: bool,
+    pub(crate) finished: bool,
+}
+
+/// A hold that has ended.
+#[derive(Debug)]
+pub(crate) struct Segment<'a> {
+    pub(crate) number: u32,
+    pub(crate) step: u32,
+    pub(crate) expect: &'a [WorkerExpectation],
+    pub(crate) start: GuestNanos,
+    pub(crate) end: GuestNanos,
+    /// By worker.
+    pub(crate) reports: BTreeMap<u32, &'a WorkerReport>,
+}
+
+impl Segment<'_> {
+    pub(crate) fn nanos(&self) -> u64 {
+        self.end.0.saturating_sub(self.start.0)
+    }
+
+    /// What each worker that was expected to run did. Workers without a report are left out.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (&WorkerExpectation, &WorkerReport)> {
+        let expected = self.expect.iter().filter(|expect| !expect.frozen);
+        expected.filter_map(|expect| Some((expect, *self.reports.get(&expect.worker)?)))
+    }
+}
+
+/// What a worker did in one step, all segments in which it was expected to run taken together.
+#[derive(Debug)]
+pub(crate) struct WorkerStep {
+    pub(crate) worker: u32,
+    pub(crate) step: u32,
+    /// The last segment.
+    pub(crate) segment: u32,
+    /// When that ended.
+    pub(crate) end: GuestNanos,
+    /// Whether that was all segments of the step.
+    pub(crate) whole: bool,
+    pub(crate) nanos: u64,
+    pub(crate) iterations: u64,
+    pub(crate) cpu_ns: u64,
+    pub(crate) run_delay_ns: u64,
+    /// CPUs that it could run on.
+    pub(crate) allowed: CpuSet,
+    /// CPUs that it was seen on.
+    pub(crate) cpus: CpuSet,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(recording: &'a Recording) -> Self {
+        let case = &recording.header.case;
+        let mut planned = vec![0; case.plan.steps.len()];
+        case.plan.segments().for_each(|(step, _, _)| planned.get_mut(step).into_iter().for_each(|count| *count += 1));
+        let mut run = Self {
+            case,
+            seen: None,
+            segments: Vec::new(),
+            planned,
+            failures: Vec::new(),
+            deaths: Vec::new(),
+            strays: 0,
+            last: None,
+            step: None,
+            started: recording.host_events().any(|(_, event)| matches!(event, HostEvent::MachineStarted { .. })),
+            ready: false,
+            finished: false,
+        };
+        let plan: Vec<_> = case.plan.segments().collect();
+        let mut open = None;
+        for event in recording.events() {
+            run.take(event, &plan, &mut open);
+        }
+        run
+    }
+
+    /// `plan` holds the segments in order, `open` the one that has begun.
+    fn take(
+        &mut self,
+        event: &'a Event,
+        plan: &[(usize, ktstr_model::Nanos, &'a [WorkerExpectation])],
+        open: &mut Option<(u32, GuestNanos)>,
+    ) {
+        self.last = self.last.max(Some(event.at));
+        let fits = match &event.what {
+            What::Booted(seen) => self.seen.replace(seen).is_none(),
+            What::Ready => !std::mem::replace(&mut self.ready, true),
+            What::Finished => !std::mem::replace(&mut self.finished, true),
+            What::StepStarted { step } => {
+                self.step = Some(*step);
+                (*step as usize) < self.planned.len()
+            }
+            What::SegmentStarted { segment } => open.replace((*segment, event.at)).is_none(),
+            What::SegmentEnded { segment } => {
+                let begun = open.take().filter(|(begun, _)| begun == segment);
+                let planned = plan.get(*segment as usize).filter(|_| self.segments.len() == *segment as usize);
+                match (begun, planned) {
+                    (Some((_, start)), Some((step, _, expect))) => {
+                        let (number, step) = (*segment, *step as u32);
+                        let reports = BTreeMap::new();
+                        self.segments.push(Segment { number, step, expect, start, end: event.at, reports });
+                        true
+                    }
+                    _ => false,
+                }
+            }
+            What::Worker(report) => match self.segments.get_mut(report.segment as usize) {
+                Some(segment) => segment.reports.insert(report.worker, report).is_none(),
+                None => false,
+            },
+            What::WorkerDied { worker, status } => {
+                self.deaths.push((event.at, *worker, *status));
+                *worker < self.case.plan.workers()
+            }
+            What::Failed(failure) => {
+                self.failures.push((event.at, failure));
+                true
+            }
+        };
+        self.strays += u64::from(!fits);
+    }
+
+    /// How far the case came.
+    pub(crate) fn phase(&self) -> Phase {
+        match (self.seen.is_some(), self.started, self.ready, self.finished) {
+            (_, _, _, true) => Phase::Finish,
+            (_, _, true, false) => Phase::Run,
+            (false, false, false, false) => Phase::Prepare,
+            _ => Phase::Boot,
+        }
+    }
+
+    /// Workers step by step, for all steps that were gone through. Workers that should have run and have no report for a
+    /// segment are left out: what they did is not known.
+    pub(crate) fn worker_steps(&self) -> Vec<WorkerStep> {
+        let mut all = Vec::new();
+        for (step, planned) in (0u32..).zip(&self.planned) {
+            let segments: Vec<&Segment<'_>> = self.segments.iter().filter(|segment| segment.step == step).collect();
+            if segments.len() == *planned {
+                all.extend(workers_of(step, &segments));
+            }
+        }
+        all
+    }
+
+    /// Name of the cgroup that a worker is in during a segment.
+    pub(crate) fn cgroup_at(&self, worker: u32, segment: u32) -> Option<&'a str> {
+        let mut cgroup = None;
+        let mut holds = 0;
+        for action in self.case.plan.steps.iter().flat_map(|step| &step.actions) {
+            match action {
+                Action::Start(index) => {
+                    let group = self.case.plan.groups.get(*index as usize);
+                    let workers = group.map(|group| group.first_worker..group.first_worker + group.workers);
+                    if workers.is_some_and(|workers| workers.contains(&worker)) {
+                        cgroup = group.map(|group| group.cgroup);
+                    }
+                }
+                Action::MoveTasks { from, to } if cgroup == Some(*from) => cgroup = Some(*to),
+                Action::Hold { .. } if holds == segment => break,
+                Action::Hold { .. } => holds += 1,
+                _ => {}
+            }
+        }
+        self.case.plan.cgroups.get(cgroup? as usize).map(|cgroup| cgroup.name.as_str())
+    }
+
+    /// The place of a worker in a segment.
+    pub(crate) fn place(&self, worker: u32, segment: u32) -> Place {
+        Place {
+            worker: Some(self.case.plan.worker_name(worker)),
+            cgroup: self.cgroup_at(worker, segment).map(Into::into),
+            step: self.segments.get(segment as usize).map(|segment| segment.step),
+            ..Place::default()
+        }
+    }
+
+    /// `cpu_spin/0 in cgroup a`.
+    pub(crate) fn name(&self, worker: u32, segment: u32) -> String {
+        let name = self.case.plan.worker_name(worker);
+        match self.cgroup_at(worker, segment) {
+            Some(cgroup) => format!("{name} in cgroup {cgroup}"),
+            None => name,
+        }
+    }
+}
+
+fn workers_of(step: u32, segments: &[&Segment<'_>]) -> Vec<WorkerStep> {
+    let mut workers: BTreeMap<u32, Option<WorkerStep>> = BTreeMap::new();
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    for segment in segments {
+        for expect in segment.expect.iter().filter(|expect| !expect.frozen) {
+            *counts.entry(expect.worker).or_default() += 1;
+            let worker = workers.entry(expect.worker).or_insert_with(|| Some(nothing_yet(step, expect.worker)));
+            match (segment.reports.get(&expect.worker), worker.as_mut()) {
+                (Some(report), Some(worker)) => add(worker, segment, expect, report),
+                _ => *worker = None,
+            }
+        }
+    }
+    let whole = |worker: &WorkerStep| counts.get(&worker.worker) == Some(&segments.len());
+    let known = workers.into_values().flatten();
+    known.map(|worker| WorkerStep { whole: whole(&worker), ..worker }).collect()
+}
+
+fn nothing_yet(step: u32, worker: u32) -> WorkerStep {
+    WorkerStep {
+        worker,
+        step,
+        segment: 0,
+        end: GuestNanos(0),
+        whole: false,
+        nanos: 0,
+        iterations: 0,
+        cpu_ns: 0,
+        run_delay_ns: 0,
+        allowed: CpuSet::default(),
+        cpus: CpuSet::default(),
+    }
+}
+
+fn add(worker: &mut WorkerStep, segment: &Segment<'_>, expect: &WorkerExpectation, report: &WorkerReport) {
+    worker.segment = segment.number;
+    worker.end = segment.end;
+    worker.nanos = worker.nanos.saturating_add(segment.nanos());
+    worker.iterations = worker.iterations.saturating_add(report.iterations);
+    worker.cpu_ns = worker.cpu_ns.saturating_add(report.cpu_ns);
+    worker.run_delay_ns = worker.run_delay_ns.saturating_add(report.run_delay_ns);
+    worker.allowed = worker.allowed.union(&expect.cpus);
+    worker.cpus = worker.cpus.union(&report.cpus);
+}

@@ -1,0 +1,128 @@
+# The private root: a directory with a small Debian that has the Bazel we want, made once by mmdebstrap.
+#
+# Its name is a hash of all that goes into it, so a change of the package list makes another one. It is built under
+# another name, and renamed when it is complete: an interrupted call leaves nothing that a later one would use.
+
+ROOT_SUITE=forky
+ROOT_PACKAGES=(bazel-bootstrap ca-certificates cargo curl git rust-clippy rustc rustfmt)
+
+# Certificates that the administrator of this machine trusts: the root must trust them too.
+machine_certificates() {
+  find /usr/local/share/ca-certificates -name '*.crt' 2>/dev/null | sort
+}
+
+# Path of the root that this version of the repository wants.
+root_path() {
+  local key
+  key=$({
+    echo "$ROOT_SUITE ${ROOT_PACKAGES[*]} $(uname -m)"
+    machine_certificates | xargs -r -d '\n' cat
+  } | sha256sum)
+  printf '%s/roots/%s\n' "$cache" "${key:0:16}"
+}
+
+# Installs mmdebstrap and bubblewrap where this may be done, and otherwise says how.
+need_tools() {
+  local missing=()
+  type -P mmdebstrap >/dev/null || missing+=(mmdebstrap)
+  type -P bwrap >/dev/null || missing+=(bubblewrap)
+  [[ $EUID == 0 ]] || type -P newuidmap >/dev/null || missing+=(uidmap)
+  ((${#missing[@]})) || return 0
+  if [[ $EUID != 0 ]] || ! type -P apt-get >/dev/null; then
+    die "no Bazel $wanted or newer on PATH, and to make one these are missing: ${missing[*]}" \
+      "install them:  sudo apt-get install -y --no-install-recommends ${missing[*]}" \
+      "or install Bazel $wanted (bazelisk does) and run this again"
+  fi
+  say "installing ${missing[*]} with apt-get"
+  {
+    apt-get -q update && apt-get -q install -y --no-install-recommends "${missing[@]}"
+  } </dev/null >"$cache/apt.log" 2>&1 || {
+    tail -n 20 "$cache/apt.log" >&2
+    die "apt-get could not install ${missing[*]}; the whole output is in $cache/apt.log"
+  }
+}
+
+# Says what mmdebstrap, process $2, is doing, from its log $1 and the package database of the root $3, until it ends.
+follow_log() {
+  local phase='' shown=0 line status
+  while kill -0 "$2" 2>/dev/null; do
+    line=$(grep -a '^I: ' "$1" | tail -n 1) || true
+    case $line in
+      *'apt-get update'*) line='reading package lists' ;;
+      *downloading*) line='downloading packages' ;;
+      *extracting*) line='unpacking the base system' ;;
+      *'installing essential'*) line='installing the base system' ;;
+      *'installing remaining'*) line='installing Bazel, Rust and a JDK' ;;
+      *'customize-hook'*) line='installing certificates' ;;
+      *'cleaning'*) line='cleaning up' ;;
+      *) line='starting' ;;
+    esac
+    if [[ $line != "$phase" ]]; then
+      say "$line"
+      phase=$line shown=$SECONDS
+    elif ((SECONDS - shown >= 15)); then
+      status=$3/var/lib/dpkg/status
+      say "$line ($(grep -c '^Package:' "$status") packages known, $(grep -c '^Status: install ok installed' "$status") set up)"
+      shown=$SECONDS
+    fi
+    sleep 0.5
+  done
+}
+
+# Makes the root at $1.
+make_root() {
+  local root=$1 building=$1.building log=$cache/root.log mirror maker status=0 certificate
+  mkdir -p "${root%/*}"
+  exec 9>"$cache/root.lock"
+  if ! flock -n 9; then
+    say "another bazelw makes the private root; waiting for it"
+    flock 9
+  fi
+  if [[ -e $root ]]; then
+    exec 9>&-
+    return
+  fi
+  say "no Bazel $wanted or newer on PATH: making a private root with one, once, in $root (1.7 GB, about 2 minutes)"
+  need_tools
+  mirror=$(debian_mirror) || die \
+    "the apt sources of this machine name no Debian mirror" \
+    "name one:  KTSTR_DEBIAN_MIRROR=<URL of a Debian mirror> $0 ..." \
+    "or install Bazel $wanted (bazelisk does) and run this again"
+  remove_tree "$building"
+  local hooks=()
+  while IFS= read -r certificate; do
+    hooks+=(--customize-hook="cp '$certificate' \"\$1/usr/local/share/ca-certificates/\"")
+  done < <(machine_certificates)
+  # Java's key store takes part in update-ca-certificates: Bazel's downloader reads that one.
+  hooks+=(--customize-hook='chroot "$1" update-ca-certificates')
+  # Manual pages stay: update-alternatives fails without their directories.
+  mmdebstrap --variant=apt \
+    --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
+    --include="$(IFS=, && echo "${ROOT_PACKAGES[*]}")" "${hooks[@]}" \
+    "$ROOT_SUITE" "$building" "$mirror" </dev/null >"$log" 2>&1 9>&- &
+  maker=$!
+  # A background process of a script does not get the terminal's interrupt: hand it on, and leave nothing behind.
+  trap 'kill -TERM "$maker" 2>/dev/null; wait "$maker"; remove_tree "$building"; die "interrupted; run it again to start over"' INT TERM HUP
+  follow_log "$log" "$maker" "$building"
+  wait "$maker" || status=$?
+  trap - INT TERM HUP
+  if ((status)); then
+    tail -n 20 "$log" >&2
+    remove_tree "$building"
+    die "the private root could not be made (mmdebstrap gave status $status); the whole output is in $log"
+  fi
+  mv -T "$building" "$root"
+  exec 9>&-
+  say "the private root is ready"
+}
+
+# Removes a half-made root; without being root its files belong to other user ids.
+remove_tree() {
+  [[ -e $1 ]] || return 0
+  if [[ $EUID == 0 ]]; then
+    rm -rf --one-file-system "$1"
+  else
+    mmdebstrap --unshare-helper rm -rf "$1"
+  fi
+}

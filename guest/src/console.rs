@@ -5,8 +5,11 @@ use std::io::Write;
 /// Prints a line with the program's name; a console that cannot be written is no failure.
 pub fn say(line: &str) {
     let program = std::env::args().next().unwrap_or_default();
-    let name = program.rsplit('/').next().unwrap_or_default();
-    // PID 1 is called /init.
-    let name = if name == "init" { "ktstr-init" } else { name };
+    // Under the names that they have in the guest.
+    let name = match program.rsplit('/').next().unwrap_or_default() {
+        "init" => "ktstr-init",
+        "agent" => "ktstr-agent",
+        other => other,
+    };
     let _ = std::io::stderr().write_all(format!("{name}: {line}\n").as_bytes());
 }

@@ -1,0 +1,218 @@
+//! The way to the host: events into the ring, heartbeats, and what the host has laid into the window.
+
+use crate::error::{Doing, GuestError};
+use crate::sys::clock;
+use crate::sys::window::WindowMapping;
+use ktstr_channel::layout::{HEARTBEAT_NANOS, WINDOW_BYTES};
+use ktstr_channel::{payload, Blob, Frame, RingWriter};
+use ktstr_model::{Event, GuestNanos, What};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// Parameter of the kernel's command line that says where the window is: `ktstr.window=0x<address>,<bytes>`.
+const PARAMETER: &str = "ktstr.window=";
+/// Between two looks at the go word.
+const GO_POLL_NS: u64 = 1_000_000;
+
+/// The guest's end of the channel.
+#[derive(Debug)]
+pub struct Reporter {
+    mapping: WindowMapping,
+    ring: RingWriter,
+    next_beat: u64,
+}
+
+impl Reporter {
+    /// Reaches the window that the kernel's command line names.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub fn open() -> Result<Self, GuestError> {
+        let command_line = fs::read_to_string("/proc/cmdline").doing(|| "read /proc/cmdline".into())?;
+        Self::over(Path::new("/dev/mem"), window_address(&command_line)?)
+    }
+
+    /// Reaches the window at `address` of `memory`.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub fn over(memory: &Path, address: u64) -> Result<Self, GuestError> {
+        let doing = || format!("map the window at {address:#x} of {}", memory.display());
+        let mapping = WindowMapping::open(memory, address)
+            .doing(doing)
+            .map_err(|error| error.hint("the kernel has to be built with CONFIG_DEVMEM, and not locked down"))?;
+        mapping.window().check().doing(doing)?;
+        let ring = RingWriter::open(mapping.window());
+        Ok(Self { mapping, ring, next_beat: 0 })
+    }
+
+    /// Sends an event that happens now.
+    ///
+    /// # Errors
+    /// If it cannot be sent.
+    pub fn send(&mut self, what: What) -> Result<(), GuestError> {
+        self.send_at(clock::now(), what)
+    }
+
+    /// Sends an event that happened at guest time `at`.
+    ///
+    /// # Errors
+    /// If it cannot be sent.
+    pub fn send_at(&mut self, at: u64, what: What) -> Result<(), GuestError> {
+        let doing = || "send an event to the host".to_owned();
+        let encoded = Frame::encode(&Event { at: GuestNanos(at), what });
+        let frame = encoded.inspect_err(|_| self.mapping.window().drop_event()).doing(doing)?;
+        for part in self.ring.parts(&frame) {
+            self.mapping.need(part).doing(doing)?;
+        }
+        self.ring.push(self.mapping.window(), &frame);
+        Ok(())
+    }
+
+    /// Shows the host that the guest is alive, if it is time for that. Cheap enough for every turn of a loop.
+    pub fn beat(&mut self) {
+        let now = clock::now();
+        if now >= self.next_beat {
+            self.mapping.window().beat();
+            self.next_beat = now + HEARTBEAT_NANOS;
+        }
+    }
+
+    /// Sleeps until `deadline`, in guest time, or until the next heartbeat is due.
+    pub fn nap(&mut self, deadline: u64) {
+        self.beat();
+        clock::sleep_until(deadline.min(self.next_beat));
+    }
+
+    /// Sleeps until `deadline`, in guest time, with heartbeats.
+    pub fn wait_until(&mut self, deadline: u64) {
+        while clock::now() < deadline {
+            self.nap(deadline);
+        }
+    }
+
+    /// Waits until the host has laid the payload into the window. There is no bound: a saved machine waits here until it is
+    /// started, and the host has a deadline for the boot.
+    pub fn wait_for_go(&self) {
+        while !self.mapping.window().is_go() {
+            clock::sleep_until(clock::now() + GO_POLL_NS);
+        }
+    }
+
+    /// The parts of the payload, once it is there.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn payload(&mut self) -> Result<Vec<Blob>, GuestError> {
+        let doing = || "read the payload".to_owned();
+        self.mapping.need(self.mapping.window().payload_part()).doing(doing)?;
+        payload::blobs(self.mapping.window()).doing(doing)
+    }
+
+    /// Writes a part of the payload to `to`.
+    ///
+    /// # Errors
+    /// If it is damaged or cannot be written.
+    pub fn unpack(&self, blob: &Blob, to: impl Write) -> Result<(), GuestError> {
+        payload::unpack(self.mapping.window(), blob, to).map_err(|error| {
+            // The cause is not in the message of an error of its kind.
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            GuestError::new("unpack the payload", format!("{error}{cause}"))
+        })
+    }
+}
+
+/// Physical address of the window.
+fn window_address(command_line: &str) -> Result<u64, GuestError> {
+    let doing = "find the window";
+    let value = command_line.split_whitespace().find_map(|word| word.strip_prefix(PARAMETER));
+    let value = value.ok_or_else(|| {
+        GuestError::new(doing, format!("there is no {PARAMETER}0x<address>,<bytes> on the kernel's command line"))
+    })?;
+    let address = value.split_once(',').and_then(|(address, bytes)| {
+        let address = u64::from_str_radix(address.strip_prefix("0x")?, 16).ok()?;
+        (bytes.parse() == Ok(WINDOW_BYTES)).then_some(address)
+    });
+    address.ok_or_else(|| GuestError::new(doing, format!("{PARAMETER}{value} is not 0x<address>,{WINDOW_BYTES}")))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use ktstr_channel::{RingReader, Window};
+
+    /// Both ends of a window in a file.
+    pub(crate) fn both_ends() -> (tempfile::TempDir, Window, Reporter) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("window");
+        let host = Window::create(&path).expect("a window");
+        let guest = Reporter::over(&path, 0).expect("reaches it");
+        (directory, host, guest)
+    }
+
+    #[test]
+    fn events_reach_the_host_through_a_ring_that_is_mapped_in_chunks() {
+        let (_directory, host, mut guest) = both_ends();
+        let mut reader = RingReader::default();
+        for number in 0..300 {
+            let release = "x".repeat(if number % 100 == 0 { 1 << 20 } else { 10 });
+            let seen = ktstr_model::event::SeenMachine { release, ..Default::default() };
+            guest.send_at(number, What::Booted(seen)).expect("is sent");
+        }
+        let polled = reader.poll(&host);
+        assert_eq!(polled.problem, None);
+        assert!(polled.events.iter().map(|event| event.at.0).eq(0..300));
+    }
+
+    #[test]
+    fn the_next_program_goes_on_where_the_first_stopped() {
+        let (directory, host, mut guest) = both_ends();
+        guest.send(What::Ready).expect("is sent");
+        let mut next = Reporter::over(&directory.path().join("window"), 0).expect("reaches it");
+        next.send(What::Finished).expect("is sent");
+        let whats: Vec<What> = RingReader::default().poll(&host).events.into_iter().map(|event| event.what).collect();
+        assert_eq!(whats, [What::Ready, What::Finished]);
+    }
+
+    #[test]
+    fn a_wait_has_heartbeats() {
+        let (_directory, host, mut guest) = both_ends();
+        guest.wait_until(clock::now() + 2 * HEARTBEAT_NANOS + HEARTBEAT_NANOS / 2);
+        assert!((2..=3).contains(&host.beats()), "{}", host.beats());
+    }
+
+    #[test]
+    fn the_payload_arrives() {
+        let (_directory, host, mut guest) = both_ends();
+        let agent = vec![7; 3 << 20];
+        payload::lay(&host, &[("agent", &agent), ("plan", b"p")]).expect("fits");
+        host.go();
+        guest.wait_for_go();
+        let blobs = guest.payload().expect("whole");
+        let mut unpacked = Vec::new();
+        guest.unpack(payload::find(&blobs, "agent").expect("there"), &mut unpacked).expect("whole");
+        assert_eq!(unpacked, agent);
+    }
+
+    #[test]
+    fn the_command_line_says_where_the_window_is() {
+        let address = |text: &str| window_address(text).map_err(|error| error.problem);
+        assert_eq!(address("quiet ktstr.window=0x100000000,67108864 x\n"), Ok(0x1_0000_0000));
+        let missing = "there is no ktstr.window=0x<address>,<bytes> on the kernel's command line";
+        assert_eq!(address("quiet"), Err(missing.into()));
+        for text in ["ktstr.window=0x1,5", "ktstr.window=1,67108864", "ktstr.window=0x1"] {
+            assert_eq!(address(text), Err(format!("{text} is not 0x<address>,67108864")));
+        }
+    }
+
+    #[test]
+    fn memory_without_a_window_is_refused() {
+        let error = Reporter::over(Path::new("/nowhere/mem"), 0x1000).expect_err("is not there").to_string();
+        assert!(error.starts_with("failed to map the window at 0x1000 of /nowhere/mem: No such file"), "{error}");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        file.as_file().set_len(WINDOW_BYTES as u64).expect("room");
+        let error = Reporter::over(file.path(), 0).expect_err("zeros").to_string();
+        assert!(error.contains("no window there: the first word is 0x0000000000000000"), "{error}");
+    }
+}

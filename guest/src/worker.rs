@@ -219,6 +219,10 @@ mod tests {
         clock::sleep_until(start + 300_000_000);
         let end = clock::now();
         board.segment.store(word_before(1), Ordering::Release);
+        // All are stopped first: the end of a worker closes its pipe, which would end its partner in another way.
+        for pid in &pids {
+            kill_process(*pid, Signal::STOP).expect("is a child");
+        }
         for pid in pids {
             kill_process(pid, Signal::KILL).expect("is a child");
             let (_, status) = waitpid(Some(pid), WaitOptions::empty()).expect("is a child").expect("has ended");

@@ -1,0 +1,105 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Tests for Linux schedulers that boot a real kernel for every case.
+#[derive(Debug, Parser)]
+#[command(name = "ktstr", version)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the cases of a declaration without Bazel.
+    Run(RunArgs),
+    /// Judges a recording again, without a machine.
+    Judge(JudgeArgs),
+    /// Prints the report of a recording again.
+    Report(ReportArgs),
+    /// Unpacks and checks a kernel, so that machines can boot it directly.
+    Kernel(KernelArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The declaration, as `ktstr_test` writes it.
+    pub(crate) spec: PathBuf,
+    /// A bzImage or an ELF vmlinux with a PVH entry.
+    #[arg(long)]
+    pub(crate) kernel: PathBuf,
+    /// The kernel's .config, to check it before anything boots.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// A qemu-system-x86_64; by default the one on PATH.
+    #[arg(long)]
+    pub(crate) emulator: Option<PathBuf>,
+    /// Directory with `ktstr-init` and `ktstr-agent`; by default that of this program.
+    #[arg(long)]
+    pub(crate) guest: Option<PathBuf>,
+    /// Directory for recordings, report.json, build_events.json and junit.xml.
+    #[arg(long, default_value = "ktstr-out")]
+    pub(crate) output: PathBuf,
+    /// Seconds after which the run is ended.
+    #[arg(long)]
+    pub(crate) timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+}
+
+/// Which cases; also taken by the executable of a test (`--test_arg`).
+#[derive(Debug, Default, Args)]
+pub(crate) struct SelectArgs {
+    /// Glob over names of cases; only `*` and `?` are special.
+    #[arg(long)]
+    pub(crate) filter: Option<String>,
+    /// End after the first case that is red.
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// The seed for a declaration that says `seed = "random"`.
+    #[arg(long)]
+    pub(crate) random_seed: Option<u64>,
+}
+
+/// What the executable of a test takes.
+#[derive(Debug, Parser)]
+pub(crate) struct TestArgs {
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JudgeArgs {
+    /// A recording (`.ktstr`).
+    pub(crate) recording: PathBuf,
+    /// A bound in place of the recorded one: `max_gap=1us`, `isolation=off`. May be given more than once.
+    #[arg(long = "check", value_name = "NAME=BOUND")]
+    pub(crate) checks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// A recording (`.ktstr`).
+    pub(crate) recording: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KernelArgs {
+    /// A bzImage or an ELF vmlinux.
+    #[arg(long)]
+    pub(crate) image: PathBuf,
+    /// Its .config: options that are needed are checked.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the prepared kernel goes.
+    #[arg(long)]
+    pub(crate) output: PathBuf,
+    /// Where what is known of it goes, as JSON.
+    #[arg(long)]
+    pub(crate) info: Option<PathBuf>,
+}

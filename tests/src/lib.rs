@@ -1,0 +1,202 @@
+//! Runs targets of `tests/BUILD.bazel` as Bazel would, and looks at what they leave: exit status, output, report, JUnit.
+//!
+//! The targets are `manual`: most of them fail on purpose. Their executables are in the runfiles of the test, below the
+//! directory that `KTSTR_TARGETS` names.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use tempfile::TempDir;
+
+/// A target that is about to run.
+#[derive(Debug)]
+pub struct Target {
+    command: Command,
+    outputs: TempDir,
+}
+
+/// What a target has left.
+#[derive(Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output and error, as Bazel merges them.
+    pub output: String,
+    outputs: TempDir,
+}
+
+/// A target that runs.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+    output: String,
+    outputs: TempDir,
+}
+
+impl Target {
+    /// The target `//tests:name`.
+    ///
+    /// # Panics
+    /// If there are no targets around: these tests run under Bazel.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let directory = std::env::var_os("KTSTR_TARGETS");
+        let directory = PathBuf::from(directory.expect("KTSTR_TARGETS names the targets: run this under Bazel"));
+        let program = std::env::current_dir().expect("a directory").join(directory).join(name);
+        Self::of(Command::new(program), name)
+    }
+
+    fn of(mut command: Command, name: &str) -> Self {
+        let outputs = tempfile::tempdir().expect("a directory");
+        for variable in ["TEST_TOTAL_SHARDS", "TEST_SHARD_INDEX", "TEST_SHARD_STATUS_FILE", "TESTBRIDGE_TEST_ONLY"] {
+            command.env_remove(variable);
+        }
+        command
+            .env("TEST_TARGET", format!("//tests:{name}"))
+            .env("TEST_UNDECLARED_OUTPUTS_DIR", outputs.path())
+            .env("XML_OUTPUT_FILE", outputs.path().join("test.xml"))
+            .env("TEST_INFRASTRUCTURE_FAILURE_FILE", outputs.path().join("infrastructure"))
+            .env("TEST_PREMATURE_EXIT_FILE", outputs.path().join("premature"))
+            .env("TEST_TIMEOUT", "600")
+            .env("TEST_TMPDIR", outputs.path())
+            .stdin(Stdio::null());
+        Self { command, outputs }
+    }
+
+    /// Sets a variable of Bazel's test protocol.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Runs it to its end.
+    #[must_use]
+    pub fn run(self) -> Ran {
+        self.start().wait()
+    }
+
+    /// Starts it.
+    #[must_use]
+    pub fn start(mut self) -> Running {
+        let mut child = self
+            .command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command));
+        let lines = BufReader::new(child.stdout.take().expect("is piped"));
+        Running { child, lines, output: String::new(), outputs: self.outputs }
+    }
+}
+
+impl Running {
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.child.id().try_into().expect("a process id")
+    }
+
+    /// Reads the output up to a line that contains `text`.
+    pub fn wait_for_line(&mut self, text: &str) {
+        loop {
+            let mut line = String::new();
+            let length = self.lines.read_line(&mut line).expect("reads");
+            assert!(length > 0, "ended without a line with {text:?}:\n{}", self.output);
+            self.output += &line;
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until it has a child whose program is `name`, and gives the child's process id.
+    pub fn wait_for_child(&mut self, name: &str) -> i32 {
+        loop {
+            if let Some(pid) = children(self.pid()).into_iter().find(|pid| command_of(*pid).contains(name)) {
+                return pid;
+            }
+            assert!(self.child.try_wait().expect("waits").is_none(), "ended without a child {name}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid()).expect("a process id");
+        rustix::process::kill_process(pid, signal).expect("sends");
+    }
+
+    /// Waits for its end.
+    #[must_use]
+    pub fn wait(mut self) -> Ran {
+        self.lines.read_to_string(&mut self.output).expect("reads");
+        let status = self.child.wait().expect("waits");
+        Ran { status, output: self.output, outputs: self.outputs }
+    }
+}
+
+impl Ran {
+    /// `report.json`.
+    #[must_use]
+    pub fn report(&self) -> Value {
+        let path = self.outputs.path().join("report.json");
+        let json = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}\n{}", path.display(), self.output));
+        serde_json::from_slice(&json).expect("JSON")
+    }
+
+    /// Cases of the report: names and verdicts.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let report = self.report();
+        let cases = report["cases"].as_array().cloned().unwrap_or_default();
+        cases.iter().map(|case| (text(&case["name"]), text(&case["verdict"]))).collect()
+    }
+
+    /// Content of a file among the outputs; empty if it is not there.
+    #[must_use]
+    pub fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.outputs.path().join(name)).unwrap_or_default()
+    }
+
+    /// Path of a file among the outputs.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.outputs.path().join(name)
+    }
+
+    /// Checks exit status and that the output contains each of `texts`.
+    pub fn expect(&self, status: i32, texts: &[&str]) {
+        assert_eq!(self.status.code(), Some(status), "{}", self.output);
+        for text in texts {
+            assert!(self.output.contains(text), "no {text:?} in:\n{}", self.output);
+        }
+    }
+}
+
+/// Whether a process is there and not only waiting to be reaped.
+#[must_use]
+pub fn is_alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).collect()
+}
+
+fn command_of(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+}

@@ -143,9 +143,9 @@ impl LatencyHistogram {
         (u64::from(shift) * SUB_BUCKETS + (ns >> shift)) as usize
     }
 
-    /// Largest value that falls into a bucket.
+    /// Largest value that falls into a bucket. The number may come from a guest: one that is too large means the last bucket.
     pub fn bucket_end(bucket: usize) -> u64 {
-        let bucket = bucket as u64;
+        let bucket = bucket.min(LATENCY_BUCKETS - 1) as u64;
         if bucket < 2 * SUB_BUCKETS {
             return bucket;
         }
@@ -225,6 +225,13 @@ mod tests {
             prop_assert!(seen >= median && seen <= median + median / 32);
             prop_assert_eq!(histogram(&values).quantile(1.0), values.last().copied());
         }
+    }
+
+    #[test]
+    fn a_bucket_that_cannot_be_is_the_last() {
+        let odd = LatencyHistogram { buckets: vec![(u16::MAX, u64::MAX), (7, u64::MAX)], max_ns: 9 };
+        assert_eq!(odd.quantile(0.5), Some(9));
+        assert_eq!(LatencyHistogram::bucket_end(usize::MAX), u64::MAX);
     }
 
     #[test]

@@ -8,13 +8,15 @@ const CONSOLE: &[&str] = &["console=ttyS0", "quiet", "panic=-1"];
 const LAYOUT: &[&str] = &["nokaslr", "mitigations=off"];
 /// No calibration loops: their result is known, and emulated they cost a second.
 const TIME: &[&str] = &["tsc=reliable", "no_timer_check", "lpj=4000000"];
+/// CPUs come up one after the other: those that wait their turn spin, and 252 of them on two host CPUs do not come up at all.
+const CPUS: &[&str] = &["cpuhp.parallel=0"];
 /// Boot work that no scheduler test needs: self-tests of the crypto layer, waiting for entropy, zeroing pages, the audit log, a
 /// bounce buffer of 64 MiB.
 const LEAN: &[&str] = &["cryptomgr.notests", "random.trust_cpu=on", "init_on_alloc=0", "audit=0", "swiotlb=noforce"];
 
 /// The standard command line, with the window's address and size as `ktstr.window=0x<address>,<bytes>`, followed by `extra`.
 pub fn command_line(window: Option<(Gpa, u64)>, extra: &[String]) -> String {
-    let standard = [CONSOLE, LAYOUT, TIME, LEAN].concat().into_iter().map(str::to_owned);
+    let standard = [CONSOLE, LAYOUT, TIME, CPUS, LEAN].concat().into_iter().map(str::to_owned);
     let window = window.map(|(Gpa(at), bytes)| format!("ktstr.window={at:#x},{bytes}"));
     standard.chain(window).chain(extra.iter().cloned()).collect::<Vec<_>>().join(" ")
 }
@@ -29,7 +31,7 @@ mod tests {
         assert_eq!(
             line,
             "console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check lpj=4000000 \
-             cryptomgr.notests random.trust_cpu=on init_on_alloc=0 audit=0 swiotlb=noforce \
+             cpuhp.parallel=0 cryptomgr.notests random.trust_cpu=on init_on_alloc=0 audit=0 swiotlb=noforce \
              ktstr.window=0x100000000,67108864 sysctl.kernel.x=1"
         );
     }

@@ -18,7 +18,8 @@ pub struct Capabilities {
     pub memory_max: Mebibytes,
     /// Largest code of the debug exit that arrives as it was written.
     pub exit_code_max: u8,
-    /// Whether equal specs under the virtual clock give runs that are equal bit for bit.
+    /// Whether equal specs under the virtual clock give runs that are equal bit for bit up to the guest's exit. How far a guest runs on after
+    /// its write to the debug exit is the host's doing.
     pub repeatable: bool,
 }
 

@@ -8,7 +8,6 @@ const NEEDED: [(&str, &str); 17] = [
     ("CGROUP_SCHED", "cpu.weight and cpu.max of cgroups"),
     ("CPUSETS", "cpusets of cgroups"),
     ("DEVMEM", "the window between guest and host is mapped through /dev/mem"),
-    ("DEVPORT", "the guest ends by writing to a port"),
     ("DEVTMPFS", "device nodes"),
     ("FAIR_GROUP_SCHED", "cpu.weight of cgroups"),
     ("PRINTK", "a panic is seen on the console"),
@@ -19,6 +18,7 @@ const NEEDED: [(&str, &str); 17] = [
     ("SMP", "more than one CPU"),
     ("SYSFS", "the topology that the guest sees"),
     ("TMPFS", "files of a case"),
+    ("X86_IOPL_IOPERM", "the guest ends by writing to a port"),
 ];
 
 /// Needed options that a configuration does not have.

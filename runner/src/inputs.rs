@@ -9,10 +9,8 @@ use std::path::{Path, PathBuf};
 /// Where the files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InputPaths {
-    /// A kernel in any form that [`image::prepare`] takes; prepared already if `kernel_info` is there.
+    /// A kernel that `ktstr kernel` has prepared.
     pub(crate) kernel: PathBuf,
-    /// Written by `ktstr kernel`.
-    pub(crate) kernel_info: Option<PathBuf>,
     /// Stage one of the guest.
     pub(crate) init: PathBuf,
     /// What runs the plan in the guest.
@@ -26,14 +24,10 @@ pub(crate) struct InputPaths {
 pub(crate) struct Inputs {
     /// A kernel that the machine boots directly.
     pub(crate) kernel: PathBuf,
-    /// What is known of it.
-    pub(crate) kernel_info: KernelInfo,
     /// The initial RAM file system.
     pub(crate) initramfs: PathBuf,
     /// The agent, as it goes into the window.
     pub(crate) agent: Vec<u8>,
-    /// The emulator.
-    pub(crate) emulator: Emulator,
     /// Contents of all of them, for the key of a case.
     pub(crate) hashes: Vec<Input>,
 }
@@ -49,28 +43,15 @@ pub(crate) enum InputError {
     Kernel { path: PathBuf, source: KernelError },
     #[error("kernel configuration {}", path.display())]
     Options { path: PathBuf, source: OptionsError },
-    #[error("{}: {problem}", path.display())]
-    Info { path: PathBuf, problem: String },
 }
 
 /// Reads all files; what has to be made of them goes into `scratch`.
 pub(crate) fn load(paths: &InputPaths, scratch: &Path) -> Result<Inputs, InputError> {
-    let kernel_bytes = read("kernel", &paths.kernel)?;
+    let kernel = read("kernel", &paths.kernel)?;
     let init = read("guest program", &paths.init)?;
     let agent = read("guest program", &paths.agent)?;
     let emulator_bytes = read("emulator", &paths.emulator.binary)?;
     let this_program = read("runner", &std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()))?;
-    let (kernel, kernel_info, kernel_hash) = match &paths.kernel_info {
-        Some(info) => (paths.kernel.clone(), read_info(info)?, hash(&kernel_bytes)),
-        None => {
-            let prepared = image::prepare(&kernel_bytes);
-            let (bytes, info) =
-                prepared.map_err(|source| InputError::Kernel { path: paths.kernel.clone(), source })?;
-            let path = scratch.join("vmlinux");
-            write(&path, &bytes)?;
-            (path, info, hash(&bytes))
-        }
-    };
     let initramfs = scratch.join("initramfs.cpio");
     write(&initramfs, &image::initramfs(&init))?;
     let input = |name: &str, sha256: String| Input { name: name.into(), sha256 };
@@ -78,10 +59,10 @@ pub(crate) fn load(paths: &InputPaths, scratch: &Path) -> Result<Inputs, InputEr
         input("agent", hash(&agent)),
         input("emulator", hash(&emulator_bytes)),
         input("init", hash(&init)),
-        input("kernel", kernel_hash),
+        input("kernel", hash(&kernel)),
         input("runner", hash(&this_program)),
     ];
-    Ok(Inputs { kernel, kernel_info, initramfs, agent, emulator: paths.emulator.clone(), hashes })
+    Ok(Inputs { kernel: paths.kernel.clone(), initramfs, agent, hashes })
 }
 
 /// `ktstr kernel`: prepares a kernel once, for all tests that boot it.
@@ -103,11 +84,6 @@ pub(crate) fn prepare_kernel(
         write(path, format!("{}\n", serde_json::to_string(&info).unwrap_or_default()).as_bytes())?;
     }
     Ok(info)
-}
-
-fn read_info(path: &Path) -> Result<KernelInfo, InputError> {
-    let json = read("kernel information", path)?;
-    serde_json::from_slice(&json).map_err(|error| InputError::Info { path: path.into(), problem: error.to_string() })
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, InputError> {

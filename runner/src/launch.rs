@@ -1,7 +1,7 @@
 //! `launch.json`: where the files of a test are among its runfiles. Written by `ktstr_test` beside the test's executable,
 //! which is a link to this program.
 
-use crate::inputs::{InputPaths, Emulator};
+use crate::inputs::{Emulator, InputPaths};
 use ktstr_model::field;
 use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
@@ -15,7 +15,8 @@ struct LaunchFile {
     version: u32,
     spec: String,
     kernel: String,
-    kernel_info: String,
+    #[serde(default, rename = "kernel_info")]
+    _kernel_info: Option<String>,
     init: String,
     agent: String,
     emulator: EmulatorFile,
@@ -28,7 +29,8 @@ struct EmulatorFile {
     binary: String,
     libraries: Vec<String>,
     data: String,
-    modules: String,
+    #[serde(default)]
+    modules: Option<String>,
 }
 
 /// What a test's executable was made with.
@@ -76,7 +78,6 @@ impl Launch {
             spec: at(&launch.spec),
             inputs: InputPaths {
                 kernel: at(&launch.kernel),
-                kernel_info: Some(at(&launch.kernel_info)),
                 init: at(&launch.init),
                 agent: at(&launch.agent),
                 emulator: Emulator {
@@ -84,7 +85,7 @@ impl Launch {
                     binary: at(&launch.emulator.binary),
                     libraries: launch.emulator.libraries.iter().map(at).collect(),
                     data: Some(at(&launch.emulator.data)),
-                    modules: Some(at(&launch.emulator.modules)),
+                    modules: launch.emulator.modules.as_ref().map(at),
                 },
             },
         })

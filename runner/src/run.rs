@@ -65,10 +65,10 @@ impl Run<'_> {
                 Some(finding) => not_run(finding),
                 None => {
                     reporter.report(&RunEvent::CaseStarted { case });
-                    execute(case, &mut |stage| reporter.report(&RunEvent::CaseStage { case, stage }))
+                    execute(case, &mut |stage| reporter.report(&RunEvent::CaseStage { stage }))
                 }
             };
-            let case_report = self.case_report(case, outcome);
+            let case_report = outcome.report(case, (self.rerun)(&case.name));
             reporter.report(&RunEvent::CaseFinished { report: &case_report });
             report.verdict = report.verdict.max(case_report.verdict);
             report.cases.push(case_report);
@@ -100,30 +100,34 @@ impl Run<'_> {
         let measured = format!("not run after {} was {}", red.name, red.verdict.name());
         Some(about_the_run(Verdict::Skipped, Cause::Interrupted, measured))
     }
+}
 
-    fn case_report(&self, case: &Case, outcome: Outcome) -> CaseReport {
-        let verdict = join(&outcome.findings);
+impl Outcome {
+    /// Everything that is to be said about the case; `rerun` is the command that runs it again.
+    pub(crate) fn report(self, case: &Case, rerun: String) -> CaseReport {
+        let verdict = join(&self.findings);
         CaseReport {
             name: case.name.clone(),
             key: crate::inputs::hash(&serde_json::to_vec(case).unwrap_or_default()),
             topology: case.topology.to_string(),
             backend: case.backend.name().into(),
-            backend_version: outcome.backend_version,
+            backend_version: self.backend_version,
             clock: case.clock.name().into(),
             start: "boot".into(),
             seed: case.seed,
-            kernel: outcome.kernel,
+            kernel: self.kernel,
             verdict,
-            findings: outcome.findings,
-            timings: outcome.timings,
-            recording: outcome.recording,
-            console: if verdict.is_red() { outcome.console } else { Vec::new() },
-            rerun: (self.rerun)(&case.name),
+            findings: self.findings,
+            timings: self.timings,
+            recording: self.recording,
+            console: if verdict.is_red() { self.console } else { Vec::new() },
+            rerun,
         }
     }
 }
 
-fn not_run(finding: Finding) -> Outcome {
+/// What a case comes to that has no recording.
+pub(crate) fn not_run(finding: Finding) -> Outcome {
     Outcome {
         findings: vec![finding],
         timings: Timings::default(),

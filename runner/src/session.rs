@@ -2,20 +2,50 @@
 
 use crate::bazel::TestProtocol;
 use crate::cli::{RunArgs, SelectArgs};
-use crate::execute::Executor;
+use crate::execute::{in_full, Executor};
 use crate::inputs::{self, Emulator, InputPaths};
 use crate::launch::Launch;
 use crate::planning::{self, PlanError, Planned, Selection};
-use crate::report::{Console, Progress, ReportFiles, Reporter, RunEvent, TargetReport};
+use crate::report::{ReportFiles, TargetReport, Terminal};
 use crate::run::Run;
 use crate::select::{Filter, Shard};
 use crate::stop::Stop;
-use ktstr_model::{Backend, Verdict};
+use ktstr_model::case::Input;
+use ktstr_model::{Backend, Finding, TestSpec, Verdict};
 use ktstr_vmm::{MachineBackend, TcgBackend};
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// A run that came to no verdict.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    /// What was asked for cannot be: exit status 2.
+    #[error(transparent)]
+    Usage(Box<dyn Error>),
+    /// What is needed is not there or does not work: exit status 3.
+    #[error(transparent)]
+    Host(Box<dyn Error>),
+}
+
+impl SessionError {
+    /// Exit status of the process.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Host(_) => Verdict::Infrastructure.exit_status(),
+        }
+    }
+}
+
+fn usage(error: impl Into<Box<dyn Error>>) -> SessionError {
+    SessionError::Usage(error.into())
+}
+
+fn host(error: impl Into<Box<dyn Error>>) -> SessionError {
+    SessionError::Host(error.into())
+}
 
 /// Everything that a run is asked for.
 struct Session<'a> {
@@ -38,17 +68,30 @@ struct Session<'a> {
 /// Runs a test as Bazel asks for it.
 ///
 /// # Errors
-/// What cannot be planned or reported.
-pub(crate) fn test(file: &Path, program: &Path, select: &SelectArgs) -> Result<Verdict, Box<dyn Error>> {
+/// What cannot be planned, read or reported.
+pub(crate) fn test(file: &Path, program: &Path, select: &SelectArgs) -> Result<Verdict, SessionError> {
     let environment = |name: &str| std::env::var_os(name);
-    let protocol = TestProtocol::read(environment)?;
-    let stop = Stop::install(protocol.timeout)?;
-    protocol.begin()?;
-    let launch = Launch::read(file, program, environment)?;
+    let protocol = TestProtocol::read(environment).map_err(usage)?;
+    protocol.begin().map_err(host)?;
+    let ran = under_bazel(&protocol, file, program, select);
+    if let Err(SessionError::Host(error)) = &ran {
+        protocol.infrastructure_failure("host", &in_full(error.as_ref())).map_err(host)?;
+    }
+    protocol.end().map_err(host)?;
+    ran
+}
+
+fn under_bazel(
+    protocol: &TestProtocol,
+    file: &Path,
+    program: &Path,
+    select: &SelectArgs,
+) -> Result<Verdict, SessionError> {
+    let stop = Stop::install(protocol.timeout).map_err(host)?;
+    let launch = Launch::read(file, program, |name| std::env::var_os(name)).map_err(host)?;
     let label = protocol.target.clone().unwrap_or_else(|| program.display().to_string());
     let rerun = |case: &str| format!("bazel test {label} --test_output=all --test_filter='{case}'");
-    let outputs = protocol.outputs.clone();
-    let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir_in(&protocol.scratch)?;
+    let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir_in(&protocol.scratch).map_err(host)?;
     let session = Session {
         spec: launch.spec,
         inputs: launch.inputs,
@@ -58,51 +101,48 @@ pub(crate) fn test(file: &Path, program: &Path, select: &SelectArgs) -> Result<V
         fail_fast: protocol.fail_fast || select.fail_fast,
         random_seed: random_seed(select.random_seed.or(protocol.random_seed)),
         stop,
-        recordings: outputs.clone().unwrap_or_else(|| scratch.path().to_owned()),
+        recordings: protocol.outputs.clone().unwrap_or_else(|| scratch.path().to_owned()),
         scratch: scratch.path().to_owned(),
-        files: ReportFiles { xml: protocol.xml.clone(), directory: outputs },
+        files: ReportFiles { xml: protocol.xml.clone(), directory: protocol.outputs.clone() },
         rerun: &rerun,
     };
     let report = session.run()?;
     if let Some(finding) = infrastructure(&report) {
-        protocol.infrastructure_failure(finding.cause.name(), &finding.measured)?;
+        protocol.infrastructure_failure(finding.cause.name(), &finding.measured).map_err(host)?;
     }
-    protocol.warnings(&report.warnings)?;
-    protocol.end()?;
+    protocol.warnings(&report.warnings).map_err(host)?;
     Ok(report.verdict)
 }
 
 /// Runs a declaration from the command line.
 ///
 /// # Errors
-/// What cannot be planned or reported.
-pub(crate) fn run(args: &RunArgs) -> Result<Verdict, Box<dyn Error>> {
+/// What cannot be planned, read or reported.
+pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
+    let stop = Stop::install(args.timeout.map(Duration::from_secs)).map_err(host)?;
     std::fs::create_dir_all(&args.output)
-        .map_err(|error| format!("cannot make the directory {}: {error}", args.output.display()))?;
-    let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir()?;
-    let (kernel, kernel_info) = (scratch.path().join("prepared"), scratch.path().join("prepared.json"));
-    inputs::prepare_kernel(&args.kernel, args.config.as_deref(), &kernel, Some(&kernel_info))?;
-    let guest = match &args.guest {
-        Some(directory) => directory.clone(),
-        None => std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default(),
-    };
+        .map_err(|error| host(format!("cannot make the directory {}: {error}", args.output.display())))?;
+    let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
+    let kernel = scratch.path().join("vmlinux");
+    inputs::prepare_kernel(&args.kernel, args.config.as_deref(), &kernel, None).map_err(usage)?;
+    let beside_this_program = || std::env::current_exe().ok()?.parent().map(Path::to_owned);
+    let guest = args.guest.clone().or_else(beside_this_program).unwrap_or_default();
     let (spec, image) = (args.spec.display(), args.kernel.display());
     let rerun = |case: &str| format!("ktstr run {spec} --kernel {image} --filter '{case}'");
     let session = Session {
         spec: args.spec.clone(),
         inputs: InputPaths {
             kernel,
-            kernel_info: Some(kernel_info),
             init: guest.join("ktstr-init"),
             agent: guest.join("ktstr-agent"),
-            emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH"))?,
+            emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH").as_deref())?,
         },
         target: None,
         filter: args.select.filter.as_deref().map(Filter::new),
         shard: Shard::WHOLE,
         fail_fast: args.select.fail_fast,
         random_seed: random_seed(args.select.random_seed),
-        stop: Stop::install(args.timeout.map(Duration::from_secs))?,
+        stop,
         scratch: scratch.path().to_owned(),
         recordings: args.output.clone(),
         files: ReportFiles { xml: Some(args.output.join("junit.xml")), directory: Some(args.output.clone()) },
@@ -112,16 +152,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, Box<dyn Error>> {
 }
 
 impl Session<'_> {
-    fn run(&self) -> Result<TargetReport, Box<dyn Error>> {
-        let spec = planning::read_spec(&self.spec)?;
+    fn run(&self) -> Result<TargetReport, SessionError> {
+        let spec = planning::read_spec(&self.spec).map_err(usage)?;
         let backend = backend(spec.backend, &self.inputs.emulator);
         // Refuse what cannot be before the files are read: the declaration is what a user got wrong most often.
-        self.plan(&spec, Vec::new(), backend.as_ref())?;
-        let inputs = inputs::load(&self.inputs, &self.scratch)?;
-        let planned = self.plan(&spec, inputs.hashes.clone(), backend.as_ref())?;
-        let target = self.target.as_deref().unwrap_or(&planned.name);
+        self.plan(&spec, Vec::new(), backend.as_deref()).map_err(usage)?;
+        let inputs = inputs::load(&self.inputs, &self.scratch).map_err(host)?;
+        let planned = self.plan(&spec, inputs.hashes.clone(), backend.as_deref()).map_err(usage)?;
         let run = Run {
-            target,
+            target: self.target.as_deref().unwrap_or(&planned.name),
             planned: &planned,
             shard: self.shard,
             fail_fast: self.fail_fast,
@@ -131,27 +170,95 @@ impl Session<'_> {
         };
         let executor = Executor {
             inputs: &inputs,
-            backend: backend.as_ref(),
+            backend: backend.as_deref(),
             stop: &self.stop,
             scratch: &self.scratch,
             recordings: &self.recordings,
         };
-        let mut reporters = Both { console: Console::new(std::io::stdout()), progress: Progress::new() };
-        let (report, written) = run.run(&mut reporters, |case, on_stage| executor.execute(case, on_stage));
-        written?;
+        let mut reporter = Terminal::new();
+        let (report, written) = run.run(&mut reporter, |case, on_stage| executor.execute(case, on_stage));
+        written.map_err(host)?;
         Ok(report)
     }
 
     fn plan(
         &self,
-        spec: &ktstr_model::TestSpec,
-        hashes: Vec<ktstr_model::case::Input>,
+        spec: &TestSpec,
+        hashes: Vec<Input>,
         backend: Option<&dyn MachineBackend>,
     ) -> Result<Planned, PlanError> {
-        let selection =
-            Selection { filter: self.filter.as_ref(), shard: self.shard, random_seed: self.random_seed };
-        planning::plan(spec, hashes, &selection, |topology, clock| {
-            backend.check(topology, clock, "topologies")
+        let selection = Selection { filter: self.filter.as_ref(), shard: self.shard, random_seed: self.random_seed };
+        planning::plan(spec, hashes, &selection, |topology, clock| match backend {
+            Some(backend) => backend.check(topology, clock, "topologies"),
+            None => Ok(()),
         })
+    }
+}
+
+/// What runs machines; none if this program has nothing of the kind. Never another kind than was asked for.
+fn backend(kind: Backend, emulator: &Emulator) -> Option<Box<dyn MachineBackend>> {
+    match kind {
+        Backend::Tcg => Some(Box::new(TcgBackend::new(emulator.clone()))),
+        Backend::Kvm => None,
+    }
+}
+
+/// The seed that was given, or one from the host's entropy.
+fn random_seed(given: Option<u64>) -> u64 {
+    given.unwrap_or_else(|| {
+        let mut bytes = [0; 4];
+        // Without entropy the seed is 0, as good as any other; it is printed in the name of the case.
+        let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+        u32::from_le_bytes(bytes).into()
+    })
+}
+
+const EMULATOR: &str = "qemu-system-x86_64";
+
+/// An emulator that is installed on this machine.
+fn plain_emulator(given: Option<&Path>, search_path: Option<&OsStr>) -> Result<Emulator, SessionError> {
+    if let Some(path) = given {
+        return Ok(Emulator::installed(path));
+    }
+    let mut candidates =
+        std::env::split_paths(search_path.unwrap_or_default()).map(|directory| directory.join(EMULATOR));
+    let found = candidates.find(|path| path.is_file());
+    let missing =
+        || host(format!("no {EMULATOR} on PATH: install Debian's qemu-system-x86, or name one with --emulator"));
+    found.map(Emulator::installed).ok_or_else(missing)
+}
+
+fn infrastructure(report: &TargetReport) -> Option<&Finding> {
+    let mut findings = report.cases.iter().flat_map(|case| &case.findings);
+    findings.find(|finding| finding.verdict == Verdict::Infrastructure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_emulator_says_what_to_install() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let error = plain_emulator(None, Some(directory.path().as_os_str())).expect_err("none there");
+        assert_eq!(
+            error.to_string(),
+            "no qemu-system-x86_64 on PATH: install Debian's qemu-system-x86, or name one with --emulator"
+        );
+        assert_eq!(error.exit_status(), 3);
+        std::fs::write(directory.path().join(EMULATOR), "").expect("writes");
+        let found = plain_emulator(None, Some(directory.path().as_os_str())).expect("is there");
+        assert_eq!(found.binary, directory.path().join(EMULATOR));
+    }
+
+    #[test]
+    fn a_given_seed_is_taken() {
+        assert_eq!(random_seed(Some(7)), 7);
+    }
+
+    #[test]
+    fn there_is_no_silent_change_of_the_back_end() {
+        assert!(backend(Backend::Kvm, &Emulator::installed("/x")).is_none());
+        assert!(backend(Backend::Tcg, &Emulator::installed("/x")).is_some());
     }
 }

@@ -79,6 +79,6 @@ mod tests {
             archive.windows(6).enumerate().filter(|(_, window)| *window == b"070701").map(|(at, _)| at).collect();
         assert_eq!(starts.len(), 8);
         assert!(starts.iter().all(|start| start % 4 == 0), "{starts:?}");
-        assert!(archive.len() % 4 == 0);
+        assert!(archive.len().is_multiple_of(4));
     }
 }

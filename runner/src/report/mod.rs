@@ -1,6 +1,6 @@
 //! Reports: the run emits [`RunEvent`]s, reporters only consume them.
 //!
-//! `console` prints for people, `progress` shows what is going on to a terminal, `junit`, `json` and `bep` write the files
+//! `console` prints for people, `progress` shows what is going on to a terminal, `terminal` keeps these two apart, `junit`, `json` and `bep` write the files
 //! that Bazel and CI systems read. Everything a reporter says about a case stands in its [`CaseReport`].
 
 mod bep;
@@ -8,13 +8,14 @@ mod console;
 mod json;
 mod junit;
 mod progress;
+mod terminal;
 
 use ktstr_model::{Case, Finding, Verdict};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 pub(crate) use console::Console;
-pub(crate) use progress::Progress;
+pub(crate) use terminal::Terminal;
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,7 @@ pub(crate) enum RunEvent<'a> {
     /// A case begins.
     CaseStarted { case: &'a Case },
     /// A case has come to another stage.
-    CaseStage { case: &'a Case, stage: Stage },
+    CaseStage { stage: Stage },
     /// A case has ended.
     CaseFinished { report: &'a CaseReport },
     /// Something that the reader should know and that fails nothing.

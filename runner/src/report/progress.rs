@@ -7,12 +7,12 @@ use std::time::Duration;
 
 /// A line at the bottom of the terminal.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let target =
             if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
@@ -23,7 +23,7 @@ impl Progress {
     }
 
     /// Takes the line away while `print` writes to the terminal.
-    pub(crate) fn suspend(&self, print: impl FnOnce()) {
+    pub(super) fn suspend(&self, print: impl FnOnce()) {
         self.bar.suspend(print);
     }
 }

@@ -1,0 +1,225 @@
+//! One machine from its start to its end, and everything that is seen of it on the way into a recording.
+
+use super::ending::{of_exit, of_silence};
+use super::watch::{Silence, Watch};
+use super::{in_full, Executor};
+use crate::report::Stage;
+use ktstr_channel::{payload, RingReader, Window, WINDOW_BYTES};
+use ktstr_model::event::What;
+use ktstr_model::Case;
+use ktstr_recording::{Ending, HostEvent, HostNanos, WriteError, Writer};
+use ktstr_vmm::{command_line, Machine, MachineBackend, MachineSpec, StartError};
+use std::error::Error;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How often the window is looked at: half of it is the mean delay of an event, and a look costs a few microseconds.
+const POLL: Duration = Duration::from_millis(1);
+/// How often the watch is asked and the console is read; these cost system calls.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What the host could not do.
+#[derive(Debug)]
+pub(super) struct HostFailure {
+    doing: &'static str,
+    problem: String,
+}
+
+impl HostFailure {
+    fn new(doing: &'static str, error: &dyn Error) -> Self {
+        Self { doing, problem: in_full(error) }
+    }
+}
+
+/// Either end of an attempt that does not come to its own.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The host failed, which can be recorded.
+    Host(HostFailure),
+    /// The recording itself cannot be written.
+    Write(WriteError),
+}
+
+impl From<WriteError> for Broken {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
+/// A case that is being run.
+pub(super) struct Attempt<'a> {
+    executor: &'a Executor<'a>,
+    case: &'a Case,
+    writer: Writer,
+    on_stage: &'a mut dyn FnMut(Stage),
+    since: Instant,
+    reader: RingReader,
+    booted: bool,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(
+        executor: &'a Executor<'a>,
+        case: &'a Case,
+        writer: Writer,
+        on_stage: &'a mut dyn FnMut(Stage),
+    ) -> Self {
+        Self { executor, case, writer, on_stage, since: Instant::now(), reader: RingReader::default(), booted: false }
+    }
+
+    /// Starts the machine and follows it to its end.
+    pub(super) fn run(&mut self) -> Result<(), Broken> {
+        (self.on_stage)(Stage::Starting);
+        let Some(backend) = self.executor.backend else {
+            let problem = format!("this program has no back end {}", self.case.backend.name());
+            return Err(Broken::Host(HostFailure { doing: "make a machine", problem }));
+        };
+        let directory = tempfile::Builder::new()
+            .prefix("machine-")
+            .tempdir_in(self.executor.scratch)
+            .map_err(|error| host("make a directory for the machine", &error))?;
+        let window = self.make_window(&directory.path().join("window"))?;
+        let spec = self.machine_spec(backend, directory.path());
+        let mut machine = match backend.start(&spec) {
+            Ok(machine) => machine,
+            Err(error) => return self.not_started(&error),
+        };
+        self.host(&HostEvent::MachineStarted {
+            backend_version: machine.version().to_owned(),
+            command_line: spec.command_line.clone(),
+        })?;
+        (self.on_stage)(Stage::Booting);
+        let ending = self.follow(machine.as_mut(), &window)?;
+        // The last messages and the last lines come with the end.
+        self.take_events(&window)?;
+        self.take_console(machine.as_mut())?;
+        self.host(&HostEvent::Ended(ending))?;
+        Ok(())
+    }
+
+    /// Records what the host could not do.
+    pub(super) fn host_failed(&mut self, broken: Broken) -> Result<(), WriteError> {
+        match broken {
+            Broken::Host(HostFailure { doing, problem }) => {
+                self.host(&HostEvent::HostFailed { doing: doing.into(), problem })
+            }
+            Broken::Write(error) => Err(error),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<(), WriteError> {
+        self.writer.finish().map(drop)
+    }
+
+    /// The window with everything that the guest is to do; the machine may start at any time after that.
+    fn make_window(&self, path: &Path) -> Result<Window, Broken> {
+        let window = Window::create(path).map_err(|error| host("make the window", &error))?;
+        let plan = postcard::to_stdvec(&self.case.plan).map_err(|error| host("pack the plan", &error))?;
+        let blobs = [(payload::AGENT, self.executor.inputs.agent.as_slice()), (payload::PLAN, plan.as_slice())];
+        payload::lay(&window, &blobs).map_err(|error| host("fill the window", &error))?;
+        window.go();
+        Ok(window)
+    }
+
+    fn machine_spec(&self, backend: &dyn MachineBackend, directory: &Path) -> MachineSpec {
+        let Case { topology, clock, seed, kernel_args, .. } = self.case;
+        let window_at = backend.window_at(topology);
+        MachineSpec {
+            topology: topology.clone(),
+            clock: *clock,
+            seed: *seed,
+            kernel: self.executor.inputs.kernel.clone(),
+            initramfs: Some(self.executor.inputs.initramfs.clone()),
+            command_line: command_line(Some((window_at, WINDOW_BYTES as u64)), kernel_args),
+            window: Some(directory.join("window")),
+            directory: directory.to_owned(),
+        }
+    }
+
+    fn not_started(&mut self, error: &StartError) -> Result<(), Broken> {
+        match error {
+            StartError::EmulatorEnded { status, log } | StartError::EmulatorUnusable { problem: status, log } => {
+                let ending = Ending::EmulatorFailed { status: status.clone(), log: log.clone() };
+                Ok(self.host(&HostEvent::Ended(ending))?)
+            }
+            error => Err(host("start the machine", error)),
+        }
+    }
+
+    fn follow(&mut self, machine: &mut dyn Machine, window: &Window) -> Result<Ending, Broken> {
+        let Case { clock, topology, .. } = self.case;
+        let mut watch = Watch::new(*clock, topology.cpus(), Instant::now());
+        let mut next_look = Instant::now();
+        loop {
+            if let Some(exit) = machine.wait(POLL).map_err(|error| host("watch the machine", &error))? {
+                return Ok(of_exit(exit));
+            }
+            self.take_events(window)?;
+            let now = Instant::now();
+            if now < next_look {
+                continue;
+            }
+            next_look = now + LOOK;
+            self.take_console(machine)?;
+            if let Some(reason) = self.executor.stop.reason() {
+                let exit = machine.stop().map_err(|error| host("stop the machine", &error))?;
+                return Ok(of_silence(exit, || Ending::Interrupted { reason }));
+            }
+            if let Some(silence) = watch.check(self.booted, window.beats(), machine.cpu_time(), now) {
+                return self.give_up(machine, silence);
+            }
+        }
+    }
+
+    fn give_up(&mut self, machine: &mut dyn Machine, silence: Silence) -> Result<Ending, Broken> {
+        // A machine that does not answer has no registers to show, which is no reason to say nothing.
+        let registers = machine.pause().and_then(|()| machine.registers()).unwrap_or_default();
+        let exit = machine.stop().map_err(|error| host("stop the machine", &error))?;
+        Ok(of_silence(exit, || silence.ending(&registers)))
+    }
+
+    fn take_events(&mut self, window: &Window) -> Result<(), WriteError> {
+        let polled = self.reader.poll(window);
+        for event in &polled.events {
+            self.writer.guest(event)?;
+            match &event.what {
+                What::Booted(_) => {
+                    self.booted = true;
+                    self.host(&HostEvent::GuestStarted)?;
+                }
+                What::StepStarted { step } => {
+                    let steps = self.case.plan.steps.len() as u32;
+                    (self.on_stage)(Stage::Running { step: *step, steps });
+                }
+                _ => {}
+            }
+        }
+        match polled.problem {
+            Some(problem) => {
+                let event = HostEvent::ChannelProblem { offset: problem.offset(), problem: problem.to_string() };
+                self.host(&event)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that is new on the console.
+    fn take_console(&mut self, machine: &mut dyn Machine) -> Result<(), Broken> {
+        loop {
+            let bytes = machine.console().map_err(|error| host("read the console", &error))?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            self.writer.console(&bytes)?;
+        }
+    }
+
+    fn host(&mut self, event: &HostEvent) -> Result<(), WriteError> {
+        let at = HostNanos(u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        self.writer.host(at, event)
+    }
+}
+
+fn host(doing: &'static str, error: &dyn Error) -> Broken {
+    Broken::Host(HostFailure::new(doing, error))
+}

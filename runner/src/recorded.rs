@@ -1,0 +1,118 @@
+//! What a recording comes to, whether it has just been written or is years old: `Recording ──judge──▶ Outcome`, and the
+//! commands that start from a file.
+
+use crate::cli::{JudgeArgs, ReportArgs};
+use crate::report::{CaseReport, Console, Reporter, RunEvent, Timings};
+use crate::run::Outcome;
+use ktstr_judge::{judge, overlay, parse_checks};
+use ktstr_model::event::What;
+use ktstr_model::{Check, Verdict};
+use ktstr_recording::{HostEvent, HostNanos, Recording};
+use std::error::Error;
+use std::path::Path;
+
+/// Lines of the console that are shown.
+const CONSOLE_LINES: usize = 20;
+
+/// Judges a recording by `checks`.
+pub(crate) fn outcome(recording: &Recording, checks: &[Check]) -> Outcome {
+    Outcome {
+        findings: judge(recording, checks).findings,
+        timings: timings(recording),
+        backend_version: backend_version(recording),
+        kernel: kernel(recording),
+        recording: None,
+        console: last_lines(&recording.console()),
+    }
+}
+
+/// `ktstr judge`.
+///
+/// # Errors
+/// A file that is no recording, a check that is none.
+pub(crate) fn judge_file(args: &JudgeArgs) -> Result<Verdict, Box<dyn Error>> {
+    let recording = Recording::read(&args.recording)?;
+    let checks = overlay(&recording.header.case.checks, &parse_checks(&args.checks)?);
+    let report = report(&recording, &checks, &args.recording);
+    print(&report);
+    Ok(report.verdict)
+}
+
+/// `ktstr report`.
+///
+/// # Errors
+/// A file that is no recording.
+pub(crate) fn report_file(args: &ReportArgs) -> Result<Verdict, Box<dyn Error>> {
+    let recording = Recording::read(&args.recording)?;
+    let report = report(&recording, &recording.header.case.checks, &args.recording);
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print(&report),
+    }
+    Ok(report.verdict)
+}
+
+/// Through the same reporter as a live run.
+fn print(report: &CaseReport) {
+    Console::new(std::io::stdout()).report(&RunEvent::CaseFinished { report });
+}
+
+fn report(recording: &Recording, checks: &[Check], path: &Path) -> CaseReport {
+    let mut outcome = outcome(recording, checks);
+    outcome.recording = Some(path.display().to_string());
+    outcome.report(&recording.header.case, format!("ktstr judge {}", path.display()))
+}
+
+fn timings(recording: &Recording) -> Timings {
+    let at = |wanted: fn(&HostEvent) -> bool| {
+        let found = recording.host_events().find(|(_, event)| wanted(event));
+        found.map(|(HostNanos(at), _)| at as f64 / 1e9)
+    };
+    let started = at(|event| matches!(event, HostEvent::MachineStarted { .. }));
+    let guest = at(|event| matches!(event, HostEvent::GuestStarted));
+    let ended = at(|event| matches!(event, HostEvent::Ended(_) | HostEvent::HostFailed { .. }));
+    let end = ended.or(guest).or(started).unwrap_or(0.0);
+    let started = started.unwrap_or(end);
+    let guest = guest.unwrap_or(end);
+    Timings { prepare: started, boot: guest - started, run: end - guest, judge: 0.0 }
+}
+
+fn backend_version(recording: &Recording) -> String {
+    let version = recording.host_events().find_map(|(_, event)| match event {
+        HostEvent::MachineStarted { backend_version, .. } => Some(backend_version.clone()),
+        _ => None,
+    });
+    version.unwrap_or_default()
+}
+
+fn kernel(recording: &Recording) -> String {
+    let release = recording.events().find_map(|event| match &event.what {
+        What::Booted(seen) => Some(seen.release.clone()),
+        _ => None,
+    });
+    release.unwrap_or_default()
+}
+
+fn last_lines(console: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(console);
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(CONSOLE_LINES)..].iter().map(|line| printable(line)).collect()
+}
+
+/// A guest must not steer the terminal of whoever reads its console.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_printable() {
+        let console = (0..30).map(|i| format!("line {i}\x1b[2J\r\n\r\n")).collect::<String>();
+        let lines = last_lines(console.as_bytes());
+        assert_eq!(lines.len(), CONSOLE_LINES);
+        assert_eq!(lines[19], "line 29\u{fffd}[2J");
+    }
+}

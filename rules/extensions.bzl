@@ -2,13 +2,16 @@
 
 load("//rules/private:debian_emulator.bzl", "debian_emulator")
 load("//rules/private:debian_kernel.bzl", "debian_kernel")
+load("//rules/private:kernel_hub.bzl", "kernel_hub")
 
 _KERNELS = Label("//kernels:debian.lock.json")
 _EMULATOR = Label("//tools/emulator:debian.lock.json")
+_PREFIX = "ktstr_kernel_"
 
 def _ktstr_impl(mctx):
     for name in json.decode(mctx.read(_KERNELS))["kernels"]:
-        debian_kernel(name = "ktstr_kernel_" + name, kernel = name, lock = _KERNELS)
+        debian_kernel(name = _PREFIX + name, kernel = name, lock = _KERNELS)
+    kernel_hub(name = "ktstr_kernels", lock = _KERNELS, prefix = _PREFIX)
     debian_emulator(name = "ktstr_emulator", lock = _EMULATOR)
     return mctx.extension_metadata(reproducible = True)
 

@@ -1,0 +1,34 @@
+"""Everything that a BUILD file with tests loads."""
+
+load("//rules/private:kernel.bzl", _KtstrKernelInfo = "KtstrKernelInfo", _ktstr_prebuilt_kernel = "ktstr_prebuilt_kernel")
+load("//rules/private:test.bzl", _ktstr_test = "ktstr_test")
+load("//rules/private/model:checks.bzl", _checks = "checks", _latency = "latency")
+load("//rules/private/model:op.bzl", _op = "op")
+load(
+    "//rules/private/model:scenario.bzl",
+    _cgroup = "cgroup",
+    _cpu_max = "cpu_max",
+    _hold = "hold",
+    _step = "step",
+    _workers = "workers",
+)
+load("//rules/private/model:topology.bzl", _presets = "presets", _topology = "topology")
+load("//rules/private/model:work.bzl", _affinity = "affinity", _cpuset = "cpuset", _policy = "policy", _work = "work")
+
+KtstrKernelInfo = _KtstrKernelInfo
+affinity = _affinity
+cgroup = _cgroup
+checks = _checks
+cpu_max = _cpu_max
+cpuset = _cpuset
+hold = _hold
+ktstr_prebuilt_kernel = _ktstr_prebuilt_kernel
+ktstr_test = _ktstr_test
+latency = _latency
+op = _op
+policy = _policy
+presets = _presets
+step = _step
+topology = _topology
+work = _work
+workers = _workers

@@ -1,0 +1,80 @@
+"""Changes while a test runs."""
+
+def _add_cgroup(cgroup):
+    """Creates a `cgroup(…)` and starts its workers."""
+    return {"add_cgroup": cgroup}
+
+def _remove_cgroup(cgroup):
+    """Stops the workers of a cgroup and of those nested in it, and removes them."""
+    return {"remove_cgroup": cgroup}
+
+def _set_cpuset(cgroup, cpuset):
+    """Gives a cgroup other CPUs: `cpuset.…`."""
+    return {"set_cpuset": {"cgroup": cgroup, "cpuset": cpuset}}
+
+def _clear_cpuset(cgroup):
+    """Lets a cgroup use all CPUs of its parent."""
+    return {"clear_cpuset": cgroup}
+
+def _swap_cpusets(a, b):
+    """Exchanges the CPUs of two cgroups."""
+    return {"swap_cpusets": {"a": a, "b": b}}
+
+def _spawn(cgroup, works):
+    """Starts more worker groups, `workers(…)`, in a cgroup."""
+    return {"spawn": {"cgroup": cgroup, "works": works}}
+
+def _stop(cgroup):
+    """Stops the workers of a cgroup."""
+    return {"stop": cgroup}
+
+def _set_weight(cgroup, weight):
+    """Sets `cpu.weight`, 1 to 10000."""
+    return {"set_weight": {"cgroup": cgroup, "weight": weight}}
+
+def _set_cpu_max(cgroup, cpu_max):
+    """Sets `cpu.max` to `cpu_max(…)`; `None` lifts it."""
+    return {"set_cpu_max": {"cgroup": cgroup, "cpu_max": cpu_max}}
+
+def _move_tasks(source, destination):
+    """Moves all workers from one cgroup to another."""
+    return {"move_tasks": {"from": source, "to": destination}}
+
+def _freeze(cgroup):
+    """Freezes a cgroup."""
+    return {"freeze": cgroup}
+
+def _thaw(cgroup):
+    """Thaws a cgroup."""
+    return {"thaw": cgroup}
+
+def _cpu_offline(cpus):
+    """Takes CPUs off line, by number; CPU 0 stays."""
+    return {"cpu_offline": cpus}
+
+def _cpu_online(cpus):
+    """Brings CPUs on line, by number."""
+    return {"cpu_online": cpus}
+
+def _fault(kind):
+    """Makes the guest fail on purpose: `"panic"`, `"hang"`, `"reboot"`, `"power_off"` or `"escape"`."""
+    return {"fault": kind}
+
+# Cgroups are named; they must be alive when the op is applied.
+op = struct(
+    add_cgroup = _add_cgroup,
+    clear_cpuset = _clear_cpuset,
+    cpu_offline = _cpu_offline,
+    cpu_online = _cpu_online,
+    fault = _fault,
+    freeze = _freeze,
+    move_tasks = _move_tasks,
+    remove_cgroup = _remove_cgroup,
+    set_cpu_max = _set_cpu_max,
+    set_cpuset = _set_cpuset,
+    set_weight = _set_weight,
+    spawn = _spawn,
+    stop = _stop,
+    swap_cpusets = _swap_cpusets,
+    thaw = _thaw,
+)

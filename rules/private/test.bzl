@@ -1,0 +1,80 @@
+"""`ktstr_test`."""
+
+load("//rules/private/model:topology.bzl", "without_none")
+load("//rules/private/validate:validate.bzl", "validate")
+load(":planned_time.bzl", "planned_time")
+load(":test_rule.bzl", "ktstr_internal_test")
+
+def ktstr_test(
+        name,
+        kernel,
+        topologies,
+        scenario,
+        checks = None,
+        seeds = None,
+        seed = None,
+        kernel_args = [],
+        strict_filter = False,
+        backend = None,
+        clock = None,
+        size = None,
+        timeout = None,
+        shard_count = None,
+        **kwargs):
+    """A test that boots one kernel per case; its cases are topologies × seeds, named `name[topology][seed]`.
+
+    What cannot be is refused when the BUILD file is loaded, with the path to the field.
+
+    Resources: each test tells Bazel how many host CPUs its largest case keeps busy (1 under the virtual clock; under the
+    real clock one for each CPU of the machine, at most 4) and how much memory it takes (that of the machine and 512
+    MiB). A tag `cpu:N` or `resources:memory:MB` of the test's own says otherwise. Remote executors have no common words for
+    this: name theirs in `exec_properties`.
+
+    Args:
+      name: of the target, and the first part of each case's name
+      kernel: what is booted, such as `"@ktstr_kernels//:linux_7_3"`
+      topologies: machines: `topology(…)` or `presets.…`; at least one
+      scenario: steps, one after another: `step(…)`; at least one
+      checks: bounds: `checks(…)`
+      seeds: number of seeds, 1 to 10000: each is a case. Not together with `seed`
+      seed: one seed, or `"random"`: `bazel test --runs_per_test` gives another each time. By default 0
+      kernel_args: added to the kernel's command line, one item for each argument
+      strict_filter: whether a `--test_filter` that matches no case is an error
+      backend: insists on `"tcg"` or `"kvm"`; by default what `--@ktstr//rules:backend` says
+      clock: insists on `"virtual"` or `"real"`; by default what `--@ktstr//rules:clock` says, which is virtual up to 32
+        CPUs and real above
+      size: as of any test; by default medium
+      timeout: as of any test; by default that of the size, and without a size the shortest from moderate on that seems
+        enough
+      shard_count: as of any test; a case stays in its shard when others are added
+      **kwargs: what any test takes: tags, flaky, visibility, exec_properties, target_compatible_with, …
+    """
+    spec = without_none(
+        name = name,
+        topologies = topologies,
+        scenario = scenario,
+        checks = checks,
+        seeds = seeds,
+        seed = seed,
+        kernel_args = kernel_args or None,
+        strict_filter = strict_filter or None,
+    )
+    errors = validate(dict(spec, **without_none(backend = backend, clock = clock)))
+    _refuse(name, errors)
+    planned = planned_time(spec, size, timeout, shard_count)
+    _refuse(name, planned.errors)
+    ktstr_internal_test(
+        name = name,
+        backend = backend,
+        clock = clock,
+        kernel = kernel,
+        shard_count = shard_count,
+        size = planned.size,
+        spec = json.encode(spec),
+        timeout = planned.timeout,
+        **kwargs
+    )
+
+def _refuse(name, errors):
+    if errors:
+        fail("\n" + "\n".join(["{}: {}".format(name, text) for text in errors]))

@@ -1,0 +1,111 @@
+"""The rule behind `ktstr_test`: declaration, files and what Bazel has to know about a test."""
+
+load("//rules/private/validate:topologies.bzl", "clock_errors", "clock_of", "cpus_of", "memory_of")
+load(":kernel.bzl", "KtstrKernelInfo")
+load(":setting.bzl", "KtstrSettingInfo")
+load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN")
+
+_SPEC_VERSION = 1
+_LAUNCH_VERSION = 1
+
+# MiB that the runner and the emulator take beside the memory of the guest.
+_OVERHEAD = 512
+
+# Under the virtual clock an emulator runs one CPU after the other. Under the real clock each CPU is a thread; more than
+# these would keep a test with many mostly idle CPUs waiting for a machine that never comes.
+_REAL_CPUS_MAX = 4
+
+def _runfile(ctx, file):
+    """Path of a file below the root of the runfiles."""
+    path = file.short_path
+    return path[3:] if path.startswith("../") else "{}/{}".format(ctx.workspace_name, path)
+
+def _directories(ctx, files):
+    """Directories of files below the root of the runfiles, each once."""
+    return {_runfile(ctx, file).rpartition("/")[0]: True for file in files}.keys()
+
+def _clocks(ctx, topologies):
+    asked = ctx.attr.clock or ctx.attr._clock[KtstrSettingInfo].value
+    for i, topology in enumerate(topologies):
+        errors = clock_errors(topology, asked, "topologies[{}]".format(i))
+        if errors:
+            fail("{}: {}".format(ctx.label.name, errors[0]))
+    return [clock_of(topology, asked) for topology in topologies]
+
+def _backend(ctx):
+    asked = ctx.attr.backend or ctx.attr._backend[KtstrSettingInfo].value
+    return "tcg" if asked == "auto" else asked
+
+def _resources(tags, topologies, clocks):
+    """What the largest case asks of the machine, as Bazel's tags, but for what the test's own tags say already."""
+    busy = [min(cpus_of(t), _REAL_CPUS_MAX) if clock == "real" else 1 for t, clock in zip(topologies, clocks)]
+    memory = max([memory_of(topology) for topology in topologies]) + _OVERHEAD
+    wanted = {"cpu:": max(busy), "resources:memory:": memory}
+    return {
+        "{}{}".format(prefix, amount): ""
+        for prefix, amount in wanted.items()
+        if not [tag for tag in tags if tag.startswith(prefix)]
+    }
+
+def _launch(ctx, spec, kernel, runner, emulator):
+    """Where the runner finds what it runs."""
+    libraries = _directories(ctx, emulator.libraries)
+    return {
+        "agent": _runfile(ctx, runner.agent),
+        "emulator": {
+            "binary": _runfile(ctx, emulator.binary),
+            "data": _directories(ctx, emulator.firmware)[0],
+            "libraries": libraries,
+            "loader": _runfile(ctx, emulator.loader),
+            # Without modules of its own the emulator must not look for the host's: any directory of the tree keeps it
+            # from that.
+            "modules": (_directories(ctx, emulator.modules) or libraries)[0],
+        },
+        "init": _runfile(ctx, runner.init),
+        "kernel": _runfile(ctx, kernel.image),
+        "kernel_info": _runfile(ctx, kernel.info),
+        "spec": _runfile(ctx, spec),
+        "version": _LAUNCH_VERSION,
+    }
+
+def _write_json(ctx, suffix, value):
+    file = ctx.actions.declare_file(ctx.label.name + suffix)
+    ctx.actions.write(file, json.encode_indent(value, indent = "  ") + "\n")
+    return file
+
+def _ktstr_test_impl(ctx):
+    kernel = ctx.attr.kernel[KtstrKernelInfo]
+    runner = ctx.toolchains[RUNNER_TOOLCHAIN].ktstr_runner
+    emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator
+    declared = json.decode(ctx.attr.spec)
+    clocks = _clocks(ctx, declared["topologies"])
+    spec = _write_json(ctx, ".spec.json", dict(
+        declared,
+        backend = _backend(ctx),
+        clocks = clocks,
+        version = _SPEC_VERSION,
+    ))
+    launch = _write_json(ctx, ".launch.json", _launch(ctx, spec, kernel, runner, emulator))
+    executable = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.symlink(is_executable = True, output = executable, target_file = runner.runner)
+    files = [launch, spec, kernel.image, kernel.info, runner.runner, runner.init, runner.agent, emulator.binary, emulator.loader]
+    runfiles = ctx.runfiles(files + emulator.libraries + emulator.firmware + emulator.modules)
+    return [
+        DefaultInfo(executable = executable, files = depset([executable, launch, spec]), runfiles = runfiles),
+        testing.ExecutionInfo(_resources(ctx.attr.tags, declared["topologies"], clocks)),
+    ]
+
+ktstr_internal_test = rule(
+    implementation = _ktstr_test_impl,
+    doc = "Made by `ktstr_test`.",
+    attrs = {
+        "backend": attr.string(doc = "Insists on a back end."),
+        "clock": attr.string(doc = "Insists on a clock."),
+        "kernel": attr.label(doc = "What is booted.", mandatory = True, providers = [KtstrKernelInfo]),
+        "spec": attr.string(doc = "The declaration as JSON, but for back end and clocks.", mandatory = True),
+        "_backend": attr.label(default = "//rules:backend", providers = [KtstrSettingInfo]),
+        "_clock": attr.label(default = "//rules:clock", providers = [KtstrSettingInfo]),
+    },
+    test = True,
+    toolchains = [RUNNER_TOOLCHAIN, EMULATOR_TOOLCHAIN],
+)

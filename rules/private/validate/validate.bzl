@@ -1,0 +1,83 @@
+"""Whether a declaration makes sense. The runner looks at everything again; here it is said when the BUILD file is loaded."""
+
+load(":cpusets.bzl", "affinity_errors", "cpuset_errors", "online_errors")
+load(":limits.bzl", "checks_errors", "integer_errors")
+load(":report.bzl", "error", "nearest")
+load(":scenario.bzl", "play")
+load(":topologies.bzl", "CLOCKS", "clock_errors", "label_of", "topology_errors")
+
+_SEEDS_MAX = 10000
+BACKENDS = ["tcg", "kvm"]
+
+def validate(spec):
+    """Everything that is wrong with a declaration.
+
+    Args:
+      spec: a dict with `name`, `topologies`, `scenario` and what else is set of `checks`, `seeds`, `seed`, `kernel_args`,
+        `backend`, `clock`
+
+    Returns:
+      a list of texts: `path: problem; what would do`
+    """
+    errors = []
+    machines = _machines(spec["topologies"], spec.get("clock"), errors)
+    played = play(spec["scenario"])
+    errors.extend(played.errors)
+    for machine in machines:
+        for found, look in [
+            (played.cpusets, cpuset_errors),
+            (played.affinities, affinity_errors),
+            (played.online, online_errors),
+        ]:
+            for path, declaration in found:
+                errors.extend(look(declaration, machine, path))
+    errors.extend(checks_errors("checks", spec.get("checks", {})))
+    errors.extend(_seed_errors(spec.get("seeds"), spec.get("seed")))
+    errors.extend(_kernel_args_errors(spec.get("kernel_args", [])))
+    errors.extend(_choice_errors("backend", spec.get("backend"), BACKENDS))
+    errors.extend(_choice_errors("clock", spec.get("clock"), CLOCKS.keys()))
+
+    # Several topologies may say the same.
+    return {text: True for text in errors}.keys()
+
+def _machines(topologies, clock, errors):
+    """The topologies that can be; what is wrong with the others goes to `errors`."""
+    if type(topologies) != "list" or not topologies:
+        errors.append(error("topologies", "is empty", "at least one, such as topology(1, 2, 2, 1)"))
+        return []
+    machines, labels = [], {}
+    for i, topology in enumerate(topologies):
+        path = "topologies[{}]".format(i)
+        wrong = topology_errors(topology, path) or clock_errors(topology, clock, path)
+        if not wrong and label_of(topology) in labels:
+            hint = "cases would have equal names: put one of them into a target of its own"
+            wrong = [error(path, "{} stands there twice".format(label_of(topology)), hint)]
+        errors.extend(wrong)
+        if not wrong:
+            labels[label_of(topology)] = True
+            machines.append(topology)
+    return machines
+
+def _seed_errors(seeds, seed):
+    if seeds != None and seed != None:
+        return [error("seed", "stands beside `seeds`", "one of them")]
+    if seeds != None:
+        return integer_errors("seeds", seeds, 1, _SEEDS_MAX, "1 to {}".format(_SEEDS_MAX))
+    if seed == None or seed == "random":
+        return []
+    return integer_errors("seed", seed, 0, None, "0 or more, or \"random\"")
+
+def _kernel_args_errors(arguments):
+    errors = []
+    for i, argument in enumerate(arguments):
+        if type(argument) != "string" or not argument or [c for c in argument.elems() if c in " \t\n\r\""]:
+            problem = "{} is not one argument of a kernel command line".format(repr(argument))
+            errors.append(error("kernel_args[{}]".format(i), problem, "one item for each argument"))
+    return errors
+
+def _choice_errors(path, value, choices):
+    if value == None or value in choices:
+        return []
+    near = nearest(value, choices) if type(value) == "string" else None
+    hint = "did you mean `{}`?".format(near) if near else "one of " + ", ".join(choices)
+    return [error(path, "unknown {} {}".format(path, repr(value)), hint)]

@@ -65,7 +65,7 @@ impl Agent<'_> {
             Action::MoveTasks { from, to } => self.workers.move_tasks(*from, *to, &self.cgroups),
             Action::Freeze { cgroup, frozen } => self.freeze(*cgroup, *frozen),
             Action::SetOnline { cpu, online } => set_online(*cpu, *online),
-            Action::Fault(fault) => Err(faults::cause(*fault)),
+            Action::Fault(fault) => faults::cause(*fault, &mut self.workers),
             Action::Hold { duration, .. } => self.hold(*duration),
         }
     }

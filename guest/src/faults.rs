@@ -1,15 +1,21 @@
 //! Failures of the guest on purpose, to see how they are reported. All are made by a real kernel's own means.
 
-use crate::error::GuestError;
+use crate::cgroups;
+use crate::error::{Doing, GuestError};
 use crate::sys::kexec;
+use crate::workers::Workers;
 use ktstr_model::spec::Fault;
 use rustix::system::RebootCommand;
 use std::fs;
 use std::io;
 
-/// Makes the guest fail. Only comes back, with the reason, if the kernel refuses.
-pub fn cause(fault: Fault) -> GuestError {
-    match fault {
+/// Makes the guest fail.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn cause(fault: Fault, workers: &mut Workers) -> Result<(), GuestError> {
+    Err(match fault {
+        Fault::Escape => return escape(workers),
         Fault::Panic => {
             let triggered = fs::write("/proc/sysrq-trigger", "c");
             refused("make the kernel panic through /proc/sysrq-trigger", triggered)
@@ -19,7 +25,16 @@ pub fn cause(fault: Fault) -> GuestError {
             .hint("the kernel has to be built with CONFIG_KEXEC, and not locked down"),
         Fault::Reboot => refused("restart the machine", reboot(RebootCommand::Restart)),
         Fault::PowerOff => refused("switch the machine off", reboot(RebootCommand::PowerOff)),
-    }
+    })
+}
+
+/// Moves the first worker that is alive to the root cgroup.
+fn escape(workers: &mut Workers) -> Result<(), GuestError> {
+    let Some((_, worker)) = workers.alive().next() else {
+        return Err(GuestError::new("let a worker escape", "no worker is alive"));
+    };
+    let path = format!("{}/cgroup.procs", cgroups::MOUNT);
+    fs::write(&path, worker.pid.as_raw_nonzero().to_string()).doing(|| format!("let a worker escape to {path}"))
 }
 
 fn reboot(command: RebootCommand) -> io::Result<()> {

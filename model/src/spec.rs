@@ -259,6 +259,8 @@ pub enum Fault {
     Reboot,
     /// The guest switches itself off before the scenario has ended.
     PowerOff,
+    /// A worker leaves its cgroup and may run anywhere, behind the back of the plan.
+    Escape,
 }
 
 /// How long a step lasts.

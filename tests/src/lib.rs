@@ -3,6 +3,8 @@
 //! The targets are `manual`: most of them fail on purpose. Their executables are in the runfiles of the test, below the
 //! directory that `KTSTR_TARGETS` names.
 
+#![allow(clippy::panic)] // All of this is test code; clippy sees that only inside of test functions.
+
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;

@@ -25,7 +25,9 @@ fn three_shards_share_six_cases_and_write_three_junit_files() {
         std::fs::remove_file(path).expect("is removed");
         let junit = shard.file("test.xml");
         count += junit.matches("<testcase ").count();
-        names.extend(junit.split("<testcase name=\"").skip(1).filter_map(|rest| rest.split('"').next().map(String::from)));
+        names.extend(
+            junit.split("<testcase name=\"").skip(1).filter_map(|rest| rest.split('"').next().map(String::from)),
+        );
         assert_eq!(shard.file("premature"), "");
         assert!(!shard.path("premature").exists());
     }

@@ -1,0 +1,98 @@
+"""Cargo in two actions: the dependencies, from vendored sources, into an archive; then our own crates on top of it.
+
+A change of our own code runs only the second. Both run at one fixed path that nothing else uses, because cargo takes the path of a
+workspace into account when it decides what is up to date.
+"""
+
+load("@ktstr_crates//:rust.bzl", "RUST_BIN", "RUST_VERSION")
+
+CARGO_ATTRS = {
+    "manifests": attr.label_list(
+        doc = "Cargo.lock, cargo's configuration, and all Cargo.toml.",
+        allow_files = True,
+        mandatory = True,
+    ),
+    "sources": attr.label_list(
+        doc = "Everything else that the crates are made of.",
+        allow_files = True,
+        mandatory = True,
+    ),
+    "_script": attr.label(
+        allow_single_file = True,
+        cfg = "exec",
+        default = "//tools/cargo:cargo.sh",
+    ),
+    "_vendor": attr.label(
+        allow_single_file = True,
+        default = "@ktstr_crates//:vendor.tar",
+    ),
+}
+
+def _workspace_path(file):
+    """Path of a source file below the root of its repository."""
+    path = file.short_path
+    return path.split("/", 2)[2] if path.startswith("../") else path
+
+def _placed(file):
+    return "{}\t{}".format(file.path, _workspace_path(file))
+
+def _is_target_root(file):
+    """Whether cargo takes the file as a target of its own: only its name matters for the dependencies."""
+    folders = _workspace_path(file).split("/")[1:-1]
+    name = file.basename
+    if folders == ["src"]:
+        return name in ["lib.rs", "main.rs"]
+    if folders[:1] == ["tests"] and len(folders) == 2:
+        return name == "main.rs"
+    return folders in (["src", "bin"], ["tests"], ["benches"]) and name.endswith(".rs")
+
+def _stub(file):
+    return _workspace_path(file) if _is_target_root(file) else None
+
+def cargo(ctx, command, outputs, collect, flags = []):
+    """Declares both actions.
+
+    Args:
+      ctx: of a rule with CARGO_ATTRS
+      command: arguments of cargo for both actions
+      outputs: files of the second action
+      collect: words that tell cargo.sh what to do with the build: how to make the outputs
+      flags: further arguments of cargo in the second action
+    """
+    dependencies = ctx.actions.declare_file(ctx.label.name + ".dependencies.tar")
+    place = "/tmp/ktstr-cargo-" + ctx.label.name
+    environment = {"KTSTR_RUST_BIN": RUST_BIN, "KTSTR_RUST_VERSION": RUST_VERSION}
+
+    manifests = ctx.actions.args()
+    manifests.set_param_file_format("multiline")
+    manifests.use_param_file("%s", use_always = True)
+    manifests.add_all(ctx.files.manifests, map_each = _placed)
+    stubs = ctx.actions.args()
+    stubs.set_param_file_format("multiline")
+    stubs.use_param_file("%s", use_always = True)
+    stubs.add_all(ctx.files.sources, map_each = _stub)
+    ctx.actions.run(
+        arguments = ["dependencies", place, ctx.file._vendor.path, manifests, stubs, dependencies.path] + command,
+        env = environment,
+        executable = ctx.file._script,
+        inputs = ctx.files.manifests + [ctx.file._vendor],
+        mnemonic = "CargoDependencies",
+        outputs = [dependencies],
+        progress_message = "Compiling crates from the registry for %{label}",
+        use_default_shell_env = True,
+    )
+
+    sources = ctx.actions.args()
+    sources.set_param_file_format("multiline")
+    sources.use_param_file("%s", use_always = True)
+    sources.add_all(ctx.files.manifests + ctx.files.sources, map_each = _placed)
+    ctx.actions.run(
+        arguments = ["crates", place, ctx.file._vendor.path, sources, dependencies.path, str(len(collect))] + collect + command + flags,
+        env = environment,
+        executable = ctx.file._script,
+        inputs = ctx.files.manifests + ctx.files.sources + [ctx.file._vendor, dependencies],
+        mnemonic = "Cargo",
+        outputs = outputs,
+        progress_message = "Compiling ktstr's own crates for %{label}",
+        use_default_shell_env = True,
+    )

@@ -1,6 +1,5 @@
 """Kernels that tests boot."""
 
-load(":setting.bzl", "default_settings")
 load(":toolchain.bzl", "RUNNER_TOOLCHAIN")
 
 KtstrKernelInfo = provider(
@@ -52,7 +51,6 @@ ktstr_prebuilt_kernel = rule(
             mandatory = True,
         ),
     },
-    cfg = default_settings,
     provides = [KtstrKernelInfo],
     toolchains = [RUNNER_TOOLCHAIN],
 )

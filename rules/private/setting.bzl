@@ -17,15 +17,3 @@ ktstr_setting = rule(
     attrs = {"values": attr.string_list(doc = "The words that it takes.", mandatory = True)},
     build_setting = config.string(flag = True),
 )
-
-SETTINGS = ["//rules:backend", "//rules:clock"]
-
-def _default_settings_impl(_settings, _attr):
-    return {name: "auto" for name in SETTINGS}
-
-# What does not depend on the settings is made once for all their values.
-default_settings = transition(
-    implementation = _default_settings_impl,
-    inputs = [],
-    outputs = SETTINGS,
-)

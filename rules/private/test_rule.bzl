@@ -92,6 +92,7 @@ def _ktstr_test_impl(ctx):
     runfiles = ctx.runfiles(files + emulator.libraries + emulator.firmware + emulator.modules)
     return [
         DefaultInfo(executable = executable, files = depset([executable, launch, spec]), runfiles = runfiles),
+        OutputGroupInfo(spec = depset([spec])),
         testing.ExecutionInfo(_resources(ctx.attr.tags, declared["topologies"], clocks)),
     ]
 

@@ -1,7 +1,5 @@
 """What a test runs with: the runner with its guest programs, and the emulator. Both run where the test runs."""
 
-load(":setting.bzl", "default_settings")
-
 RUNNER_TOOLCHAIN = Label("//rules:runner_toolchain_type")
 EMULATOR_TOOLCHAIN = Label("//rules:emulator_toolchain_type")
 
@@ -41,7 +39,6 @@ ktstr_runner_toolchain = rule(
         "init": _program("The guest's first program, static."),
         "runner": _program("The program `ktstr`, static."),
     },
-    cfg = default_settings,
 )
 
 def _one_directory(files, what):
@@ -85,5 +82,4 @@ ktstr_emulator_toolchain = rule(
             doc = "Modules of the emulator, in one directory.",
         ),
     },
-    cfg = default_settings,
 )

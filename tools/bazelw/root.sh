@@ -4,7 +4,8 @@
 # another name, and renamed when it is complete: an interrupted call leaves nothing that a later one would use.
 
 ROOT_SUITE=forky
-ROOT_PACKAGES=(bazel-bootstrap ca-certificates cargo curl git rust-clippy rustc rustfmt)
+# file and zip: Bazel packs the outputs of a test with them.
+ROOT_PACKAGES=(bazel-bootstrap ca-certificates cargo curl file git rust-clippy rustc rustfmt zip)
 
 # Certificates that the administrator of this machine trusts: the root must trust them too.
 machine_certificates() {

@@ -64,7 +64,7 @@ quietly() {
 }
 
 own_packages() {
-  sed -n 's/^name = "\(ktstr[a-z-]*\)"$/\1/p' "$place"/*/Cargo.toml | sort -u
+  sed -n '/^\[package\]/,/^$/s/^name = "\(.*\)"$/\1/p' "$place"/*/Cargo.toml
 }
 
 dependencies() {

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Bans, licenses and sources of all crates that are linked into anything.
+set -euo pipefail
+export HOME=$TEST_TMPDIR CARGO_HOME=$TEST_TMPDIR/cargo CARGO=$TEST_TMPDIR/cargo.sh PATH=$KTSTR_RUST_BIN:/usr/bin:/bin
+workspace=$TEST_TMPDIR/workspace
+mkdir -p "$workspace"
+cp -RL Cargo.toml Cargo.lock deny.toml LICENSE */ "$workspace"
+tar -C "$workspace" -xf "$KTSTR_VENDOR"
+mkdir -p "$workspace/.cargo"
+cat >"$workspace/.cargo/config.toml" <<CONFIG
+[source.crates-io]
+replace-with = "vendored"
+
+[source.vendored]
+directory = "$workspace/vendor"
+CONFIG
+# cargo-deny 0.14 knows package ids only as cargo wrote them up to 1.76: name, version and source in brackets.
+cat >"$CARGO" <<SCRIPT
+#!/usr/bin/env bash
+set -o pipefail
+"$KTSTR_RUST_BIN/cargo" "\$@" | sed -E 's/"(registry|path)\+([^"#]*)#([^"@]+)@([^"]+)"/"\3 \4 (\1+\2)"/g'
+SCRIPT
+chmod +x "$CARGO"
+program=$PWD/$KTSTR_CARGO_DENY
+cd "$workspace"
+"$program" --offline check --hide-inclusion-graph bans licenses sources >"$TEST_TMPDIR/log" 2>&1 || {
+  cat "$TEST_TMPDIR/log"
+  exit 1
+}
+tail -n 1 "$TEST_TMPDIR/log"

@@ -50,7 +50,7 @@ def planned_time(spec, size, timeout, shard_count):
     if name in _TIMEOUTS and cases * guest > _TIMEOUTS[name] * _NS:
         errors = [error(
             "timeout",
-            "{} is {} seconds, and {} of {} guest seconds in a shard need {}".format(
+            "{} is {} seconds, a shard with {} of {} guest seconds is at least {}".format(
                 name,
                 _TIMEOUTS[name],
                 "1 case" if cases == 1 else "{} cases".format(cases),

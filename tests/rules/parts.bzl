@@ -60,7 +60,7 @@ TIMES = {
             "medium",
             "eternal",
             [
-                "timeout: eternal is 3600 seconds, and 3 cases of 1800 guest seconds in a shard need 5400; " +
+                "timeout: eternal is 3600 seconds, a shard with 3 cases of 1800 guest seconds is at least 5400; " +
                 "shard_count = 2 with timeout = \"eternal\", shorter holds would do",
             ],
         ),
@@ -71,7 +71,7 @@ TIMES = {
             "medium",
             "short",
             [
-                "timeout: short is 60 seconds, and 2 cases of 40.5 guest seconds in a shard need 81; " +
+                "timeout: short is 60 seconds, a shard with 2 cases of 40.5 guest seconds is at least 81; " +
                 "timeout = \"moderate\", shorter holds would do",
             ],
         ),

@@ -1,19 +1,13 @@
 """The rule behind `ktstr_test`: declaration, files and what Bazel has to know about a test."""
 
-load("//rules/private/validate:topologies.bzl", "clock_errors", "clock_of", "cpus_of", "memory_of")
+load("//rules/private/validate:topologies.bzl", "clock_errors", "clock_of")
 load(":kernel.bzl", "KtstrKernelInfo")
+load(":resources.bzl", "resources")
 load(":setting.bzl", "KtstrSettingInfo")
 load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN")
 
 _SPEC_VERSION = 1
 _LAUNCH_VERSION = 1
-
-# MiB that the runner and the emulator take beside the memory of the guest.
-_OVERHEAD = 512
-
-# Under the virtual clock an emulator runs one CPU after the other. Under the real clock each CPU is a thread; more than
-# these would keep a test with many mostly idle CPUs waiting for a machine that never comes.
-_REAL_CPUS_MAX = 4
 
 def _runfile(ctx, file):
     """Path of a file below the root of the runfiles."""
@@ -35,17 +29,6 @@ def _clocks(ctx, topologies):
 def _backend(ctx):
     asked = ctx.attr.backend or ctx.attr._backend[KtstrSettingInfo].value
     return "tcg" if asked == "auto" else asked
-
-def _resources(tags, topologies, clocks):
-    """What the largest case asks of the machine, as Bazel's tags, but for what the test's own tags say already."""
-    busy = [min(cpus_of(t), _REAL_CPUS_MAX) if clock == "real" else 1 for t, clock in zip(topologies, clocks)]
-    memory = max([memory_of(topology) for topology in topologies]) + _OVERHEAD
-    wanted = {"cpu:": max(busy), "resources:memory:": memory}
-    return {
-        "{}{}".format(prefix, amount): ""
-        for prefix, amount in wanted.items()
-        if not [tag for tag in tags if tag.startswith(prefix)]
-    }
 
 def _launch(ctx, spec, kernel, runner, emulator):
     """Where the runner finds what it runs."""
@@ -93,7 +76,7 @@ def _ktstr_test_impl(ctx):
     return [
         DefaultInfo(executable = executable, files = depset([executable, launch, spec]), runfiles = runfiles),
         OutputGroupInfo(spec = depset([spec])),
-        testing.ExecutionInfo(_resources(ctx.attr.tags, declared["topologies"], clocks)),
+        testing.ExecutionInfo(resources(ctx.attr.tags, declared["topologies"], clocks)),
     ]
 
 ktstr_internal_test = rule(

@@ -2,6 +2,7 @@
 
 load("//rules:defs.bzl", "cgroup", "hold", "presets", "step", "work", "workers")
 load("//rules/private:planned_time.bzl", "planned_time")  # buildifier: disable=bzl-visibility
+load("//rules/private:resources.bzl", "resources")  # buildifier: disable=bzl-visibility
 load("//rules/private/validate:report.bzl", "distance", "nearest")  # buildifier: disable=bzl-visibility
 load("//rules/private/validate:topologies.bzl", "clock_of", "cpus_of", "label_of", "memory_of")  # buildifier: disable=bzl-visibility
 load("//rules/private/validate:units.bzl", "mebibytes", "nanoseconds")  # buildifier: disable=bzl-visibility
@@ -79,4 +80,12 @@ TIMES = {
     "fits in shards": (_planned([hold.seconds(40)], seeds = 2, shards = 2, size = "small"), ("small", None, [])),
     "longer by itself": (_planned([hold.seconds(60)], seeds = 2), ("medium", "long", [])),
     "short": (_planned([hold.seconds(1)]), ("medium", "moderate", [])),
+}
+
+_MACHINES = [presets.tiny_2llc, presets.max_cpu]
+
+RESOURCES = {
+    "own tags": (resources(["cpu:2", "manual"], [presets.tiny_2llc], ["real"]), {"resources:memory:1536": ""}),
+    "real": (resources([], _MACHINES, ["virtual", "real"]), {"cpu:4": "", "resources:memory:5440": ""}),
+    "virtual": (resources([], [presets.tiny_2llc], ["virtual"]), {"cpu:1": "", "resources:memory:1536": ""}),
 }

@@ -46,7 +46,6 @@ def _launch(ctx, spec, kernel, runner, emulator):
         },
         "init": _runfile(ctx, runner.init),
         "kernel": _runfile(ctx, kernel.image),
-        "kernel_info": _runfile(ctx, kernel.info),
         "spec": _runfile(ctx, spec),
         "version": _LAUNCH_VERSION,
     }
@@ -71,7 +70,7 @@ def _ktstr_test_impl(ctx):
     launch = _write_json(ctx, ".launch.json", _launch(ctx, spec, kernel, runner, emulator))
     executable = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.symlink(is_executable = True, output = executable, target_file = runner.runner)
-    files = [launch, spec, kernel.image, kernel.info, runner.runner, runner.init, runner.agent, emulator.binary, emulator.loader]
+    files = [launch, spec, kernel.image, runner.runner, runner.init, runner.agent, emulator.binary, emulator.loader]
     runfiles = ctx.runfiles(files + emulator.libraries + emulator.firmware + emulator.modules)
     return [
         DefaultInfo(executable = executable, files = depset([executable, launch, spec]), runfiles = runfiles),

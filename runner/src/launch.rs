@@ -15,8 +15,6 @@ struct LaunchFile {
     version: u32,
     spec: String,
     kernel: String,
-    #[serde(default, rename = "kernel_info")]
-    _kernel_info: Option<String>,
     init: String,
     agent: String,
     emulator: EmulatorFile,
@@ -29,8 +27,7 @@ struct EmulatorFile {
     binary: String,
     libraries: Vec<String>,
     data: String,
-    #[serde(default)]
-    modules: Option<String>,
+    modules: String,
 }
 
 /// What a test's executable was made with.
@@ -85,7 +82,7 @@ impl Launch {
                     binary: at(&launch.emulator.binary),
                     libraries: launch.emulator.libraries.iter().map(at).collect(),
                     data: Some(at(&launch.emulator.data)),
-                    modules: launch.emulator.modules.as_ref().map(at),
+                    modules: Some(at(&launch.emulator.modules)),
                 },
             },
         })
@@ -116,7 +113,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    const JSON: &str = r#"{"version": 1, "spec": "_main/t.spec.json", "kernel": "k/vmlinux", "kernel_info": "k/info",
+    const JSON: &str = r#"{"version": 1, "spec": "_main/t.spec.json", "kernel": "k/vmlinux",
         "init": "_main/init", "agent": "_main/agent", "emulator": {"loader": "q/ld.so", "binary": "q/qemu",
         "libraries": ["q/lib"], "data": "q/share", "modules": "q/modules"}}"#;
 
@@ -139,8 +136,8 @@ mod tests {
     fn says_what_is_missing() {
         let error = read(JSON, None).expect_err("refused").to_string();
         assert!(error.starts_with("no runfiles: neither RUNFILES_DIR nor TEST_SRCDIR is set"), "{error}");
-        let error = read(&JSON.replace("kernel_info", "kernel_inf"), Some("/r")).expect_err("refused").to_string();
-        assert!(error.ends_with("did you mean `kernel_info`?"), "{error}");
+        let error = read(&JSON.replace("kernel", "kernl"), Some("/r")).expect_err("refused").to_string();
+        assert!(error.ends_with("did you mean `kernel`?"), "{error}");
         assert!(beside(Path::new("/nowhere/t")).is_none());
     }
 }

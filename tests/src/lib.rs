@@ -6,7 +6,7 @@
 #![allow(clippy::panic)] // All of this is test code; clippy sees that only inside of test functions.
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
@@ -32,7 +32,7 @@ pub struct Ran {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    lines: BufReader<std::process::ChildStdout>,
+    lines: BufReader<PipeReader>,
     output: String,
     outputs: TempDir,
 }
@@ -90,14 +90,11 @@ impl Target {
     /// Starts it.
     #[must_use]
     pub fn start(mut self) -> Running {
-        let mut child = self
-            .command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command));
-        let lines = BufReader::new(child.stdout.take().expect("is piped"));
-        Running { child, lines, output: String::new(), outputs: self.outputs }
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        self.command.stdout(writer.try_clone().expect("another end")).stderr(writer);
+        let child = self.command.spawn().unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command));
+        // With the command its ends of the pipe go: the last one is the child's.
+        Running { child, lines: BufReader::new(reader), output: String::new(), outputs: self.outputs }
     }
 }
 

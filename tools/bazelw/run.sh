@@ -30,6 +30,9 @@ run_in_root() {
     '' | clean | dump | help | license | shutdown | version | analyze-profile | canonicalize-flags) ;;
     *) mapfile -t options < <(registry_options) ;;
   esac
+  # For programs that `bazel run` starts and that call Bazel themselves.
+  variables+=(--setenv KTSTR_BAZEL_STARTUP "--bazelrc=$repository/tools/bazelw/bazelrc --output_user_root=$cache/bazel"
+    --setenv KTSTR_BAZEL_OPTIONS "${options[*]}")
   exec bwrap "${mounts[@]}" --clearenv "${variables[@]}" \
     --setenv HOME "$cache/home" --setenv PATH /usr/sbin:/usr/bin:/sbin:/bin --chdir "$PWD" \
     bazel --bazelrc="$repository/tools/bazelw/bazelrc" --output_user_root="$cache/bazel" "${startup[@]}" \

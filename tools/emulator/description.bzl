@@ -1,9 +1,9 @@
 """The emulator as the crates' own tests want it described."""
 
-load("//rules/private:toolchain.bzl", "EMULATOR_TOOLCHAIN")
+_EMULATOR_TOOLCHAIN = Label("//rules:emulator_toolchain_type")
 
 def _emulator_description_impl(ctx):
-    emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator
+    emulator = ctx.toolchains[_EMULATOR_TOOLCHAIN].ktstr_emulator
     description = ctx.actions.declare_file(ctx.label.name + ".json")
     ctx.actions.write(description, json.encode({
         "binary": emulator.binary.short_path,
@@ -17,5 +17,5 @@ def _emulator_description_impl(ctx):
 emulator_description = rule(
     implementation = _emulator_description_impl,
     doc = "A JSON file with the fields of `ktstr_vmm::Emulator`: paths below the root of a test's runfiles.",
-    toolchains = [EMULATOR_TOOLCHAIN],
+    toolchains = [_EMULATOR_TOOLCHAIN],
 )

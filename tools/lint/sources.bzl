@@ -3,14 +3,23 @@
 # Copied by users, so that nothing of this repository's own is in them.
 _EXAMPLES = "examples/"
 
-def starlark_sources():
-    """The files of this package and of those below it, as the target `starlark_sources`."""
+def starlark_sources(name):
+    """The files of this package and of those below it.
+
+    Args:
+      name: `starlark_sources`, by which the package above finds it
+    """
     below = [
         "{}/{}".format(native.package_name(), package) if native.package_name() else package
-        for package in native.subpackages(allow_empty = True, include = ["**"])
+        for package in native.subpackages(
+            allow_empty = True,
+            # Links that Bazel makes into its own directories.
+            exclude = ["bazel-*/**"],
+            include = ["**"],
+        )
     ]
     native.filegroup(
-        name = "starlark_sources",
+        name = name,
         srcs = native.glob(
             [
                 "**/*.bzl",
@@ -19,7 +28,7 @@ def starlark_sources():
             ],
             allow_empty = True,
         ) + [
-            "//{}:{}".format(package, "BUILD.bazel" if package.startswith(_EXAMPLES) else "starlark_sources")
+            "//{}:{}".format(package, "BUILD.bazel" if package.startswith(_EXAMPLES) else name)
             for package in below
         ],
         visibility = ["//:__subpackages__"],

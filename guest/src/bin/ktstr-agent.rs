@@ -1,11 +1,17 @@
 //! Process 1 of the guest once the payload is there: carries out the plan.
 
 use ktstr_guest::error::{Doing, GuestError};
-use ktstr_guest::{agent, program, reporter::Reporter, stage_one};
+use ktstr_guest::{agent, program, reporter::Reporter, stage_one, sys::process};
 use ktstr_model::Plan;
 
 fn main() {
-    program::run(Reporter::open, |reporter| agent::run(&read_plan()?, reporter))
+    program::run(open, |reporter| agent::run(&read_plan()?, reporter))
+}
+
+fn open() -> Result<Reporter, GuestError> {
+    // Before the window is there, which has more addresses than memory.
+    process::keep_in_memory().doing(|| "keep the agent in memory".into())?;
+    Reporter::open()
 }
 
 fn read_plan() -> Result<Plan, GuestError> {

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use ktstr_model::work::Policy;
+use rustix::mm::MlockAllFlags;
 use rustix::process::Pid;
 use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -43,6 +44,15 @@ pub fn set_policy(pid: Pid, policy: Policy) -> io::Result<()> {
         Policy::Rr(priority) => (libc::SCHED_RR, priority),
     };
     set_scheduler(pid.as_raw_nonzero().get(), number, priority)
+}
+
+/// Gives the calling process all pages of what it has mapped so far. A page fault on a page that it shares with its workers,
+/// such as a page of the program, may wait for a lock (`folio_lock`) that a worker holds which is being starved.
+///
+/// # Errors
+/// That of mlockall(2).
+pub fn keep_in_memory() -> io::Result<()> {
+    Ok(rustix::mm::mlockall(MlockAllFlags::CURRENT)?)
 }
 
 /// Gives the calling process SCHED_FIFO at `priority`; its children start with SCHED_OTHER.

@@ -114,7 +114,8 @@ pub fn map_shared<T: AtomicsOnly>(count: usize) -> io::Result<&'static [T]> {
         return Ok(&[]);
     }
     let bytes = count.checked_mul(size_of::<T>()).ok_or_else(|| io::Error::other("size overflows"))?;
-    let flags = MapFlags::SHARED | MapFlags::NORESERVE;
+    // With all its pages: see `process::keep_in_memory` for why this process must not fault on them later.
+    let flags = MapFlags::SHARED | MapFlags::NORESERVE | MapFlags::POPULATE;
     // SAFETY: a new mapping at an address of the kernel's choice touches no memory that is in use.
     let start =
         unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, flags) }?;

@@ -1,0 +1,2 @@
+#!/bin/sh
+# A test that does nothing.

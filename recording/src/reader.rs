@@ -124,7 +124,12 @@ impl Recording {
     /// # Errors
     /// [`ReadError`]; damage behind the header is no error, see [`Recording::damage`].
     pub fn read(path: &Path) -> Result<Self, ReadError> {
-        let bytes = std::fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        let failed = |source| ReadError::Io { path: path.to_owned(), source };
+        // A device can have no end.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(ReadError::NotARecording { name: path.display().to_string() });
+        }
+        let bytes = std::fs::read(path).map_err(failed)?;
         Self::from_bytes(&bytes, &path.display().to_string())
     }
 

@@ -40,7 +40,11 @@ fn main() -> ExitCode {
     let program = PathBuf::from(std::env::args_os().next().unwrap_or_default());
     let result = match launch::beside(&program) {
         Some(file) => session::test(&file, &program, &TestArgs::parse().select).map_err(|error| failed(&error)),
-        None => command(&CommandLine::parse().command),
+        None => {
+            let line = CommandLine::parse();
+            as_the_caller();
+            command(&line.command)
+        }
     };
     match result {
         Ok(verdict) => ExitCode::from(verdict.exit_status()),
@@ -48,6 +52,14 @@ fn main() -> ExitCode {
             eprintln!("ERROR: {message}");
             ExitCode::from(status)
         }
+    }
+}
+
+/// `bazel run` starts programs somewhere else; paths are meant to be those of the shell that called it.
+fn as_the_caller() {
+    if let Some(directory) = std::env::var_os("BUILD_WORKING_DIRECTORY") {
+        // If it is not there, relative paths are not either, and each is named when it is opened.
+        let _ = std::env::set_current_dir(directory);
     }
 }
 

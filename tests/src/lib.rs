@@ -7,7 +7,8 @@
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, PipeReader, Read};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
 
@@ -37,6 +38,55 @@ pub struct Running {
     outputs: TempDir,
 }
 
+/// Files that a target is made of.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Its declaration.
+    pub spec: PathBuf,
+    /// Its kernel, prepared.
+    pub kernel: PathBuf,
+    /// Directory of the guest's programs.
+    pub guest: PathBuf,
+    launch: Value,
+    root: PathBuf,
+}
+
+impl Inputs {
+    /// Makes a program of the emulator that brings its own loader, as an installed one looks.
+    #[must_use]
+    pub fn emulator_script(&self, directory: &Path) -> PathBuf {
+        let emulator = &self.launch["emulator"];
+        let at = |value: &Value| self.root.join(value.as_str().expect("a path")).display().to_string();
+        let script = directory.join("qemu-system-x86_64");
+        let text = format!(
+            "#!/bin/sh\nexec {} --library-path {} {} -L {} \"$@\"\n",
+            at(&emulator["loader"]),
+            at(&emulator["libraries"][0]),
+            at(&emulator["binary"]),
+            at(&emulator["data"]),
+        );
+        std::fs::write(&script, text).expect("writes");
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("is made executable");
+        script
+    }
+}
+
+/// The program `ktstr`: what the executable of target `name` is a link to. There is no launch file beside it, so that it takes
+/// a command line.
+///
+/// # Panics
+/// If there is no such target.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    std::fs::canonicalize(executable(name)).expect("is there")
+}
+
+fn executable(name: &str) -> PathBuf {
+    let directory = std::env::var_os("KTSTR_TARGETS");
+    let directory = PathBuf::from(directory.expect("KTSTR_TARGETS names the targets: run this under Bazel"));
+    std::env::current_dir().expect("a directory").join(directory).join(name)
+}
+
 impl Target {
     /// The target `//tests:name`.
     ///
@@ -44,10 +94,25 @@ impl Target {
     /// If there are no targets around: these tests run under Bazel.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let directory = std::env::var_os("KTSTR_TARGETS");
-        let directory = PathBuf::from(directory.expect("KTSTR_TARGETS names the targets: run this under Bazel"));
-        let program = std::env::current_dir().expect("a directory").join(directory).join(name);
-        Self::of(Command::new(program), name)
+        Self::of(Command::new(executable(name)), name)
+    }
+
+    /// Where its outputs will be.
+    #[must_use]
+    pub fn outputs(&self) -> &Path {
+        self.outputs.path()
+    }
+
+    /// The files that it is made of.
+    #[must_use]
+    pub fn inputs(&self) -> Inputs {
+        let mut file = self.command.get_program().to_owned();
+        file.push(".launch.json");
+        let launch: Value = serde_json::from_slice(&std::fs::read(file).expect("reads")).expect("JSON");
+        let root = PathBuf::from(std::env::var_os("TEST_SRCDIR").expect("runfiles: run this under Bazel"));
+        let at = |name: &str| root.join(launch[name].as_str().expect("a path"));
+        let guest = at("agent").parent().expect("a directory").to_owned();
+        Inputs { spec: at("spec"), kernel: at("kernel"), guest, root: root.clone(), launch }
     }
 
     fn of(mut command: Command, name: &str) -> Self {

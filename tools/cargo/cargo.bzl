@@ -37,14 +37,9 @@ def _placed(file):
     return "{}\t{}".format(file.path, _workspace_path(file))
 
 def _is_target_root(file):
-    """Whether cargo takes the file as a target of its own: only its name matters for the dependencies."""
+    """Whether it is a library or a program: only its name matters for the dependencies. Tests need no others."""
     folders = _workspace_path(file).split("/")[1:-1]
-    name = file.basename
-    if folders == ["src"]:
-        return name in ["lib.rs", "main.rs"]
-    if folders[:1] == ["tests"] and len(folders) == 2:
-        return name == "main.rs"
-    return folders in (["src", "bin"], ["tests"], ["benches"]) and name.endswith(".rs")
+    return folders == ["src", "bin"] or (folders == ["src"] and file.basename in ["lib.rs", "main.rs"])
 
 def _stub(file):
     return _workspace_path(file) if _is_target_root(file) else None

@@ -1,6 +1,5 @@
 """The runner as a program for the command line: `bazel run @ktstr//:ktstr -- judge FILE`."""
 
-load(":setting.bzl", "default_settings")
 load(":toolchain.bzl", "RUNNER_TOOLCHAIN")
 
 def _ktstr_program_impl(ctx):
@@ -13,7 +12,6 @@ def _ktstr_program_impl(ctx):
 ktstr_program = rule(
     implementation = _ktstr_program_impl,
     doc = "A link to the runner of the toolchain. It reads paths as the shell that called Bazel does.",
-    cfg = default_settings,
     executable = True,
     toolchains = [RUNNER_TOOLCHAIN],
 )

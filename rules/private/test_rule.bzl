@@ -30,6 +30,18 @@ def _backend(ctx):
     asked = ctx.attr.backend or ctx.attr._backend[KtstrSettingInfo].value
     return "tcg" if asked == "auto" else asked
 
+def _flags(ctx):
+    """Settings of the command line that had a say here, for the command that runs a case again."""
+    settings = {
+        "backend": None if ctx.attr.backend else ctx.attr._backend[KtstrSettingInfo].value,
+        "clock": None if ctx.attr.clock else ctx.attr._clock[KtstrSettingInfo].value,
+    }
+    return [
+        "--@ktstr//rules:{}={}".format(name, value)
+        for name, value in settings.items()
+        if value and value != "auto"
+    ]
+
 def _launch(ctx, spec, kernel, runner, emulator):
     """Where the runner finds what it runs."""
     libraries = _directories(ctx, emulator.libraries)
@@ -44,6 +56,7 @@ def _launch(ctx, spec, kernel, runner, emulator):
             # from that.
             "modules": (_directories(ctx, emulator.modules) or libraries)[0],
         },
+        "flags": _flags(ctx),
         "init": _runfile(ctx, runner.init),
         "kernel": _runfile(ctx, kernel.image),
         "spec": _runfile(ctx, spec),

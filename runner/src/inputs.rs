@@ -35,7 +35,7 @@ pub(crate) struct Inputs {
 /// A file that cases need and that is not what it should be.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
-    #[error("cannot read the {what} {}", path.display())]
+    #[error("cannot read the {what} {}{}", path.display(), what_to_try(what))]
     Read { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: std::io::Error },
@@ -43,6 +43,15 @@ pub(crate) enum InputError {
     Kernel { path: PathBuf, source: KernelError },
     #[error("kernel configuration {}", path.display())]
     Options { path: PathBuf, source: OptionsError },
+}
+
+/// For `ktstr run`; a test gets all its files from the toolchain.
+fn what_to_try(what: &str) -> &'static str {
+    match what {
+        "guest program" => " (name its directory with --guest)",
+        "emulator" => " (name another one with --emulator)",
+        _ => "",
+    }
 }
 
 /// Reads all files; what has to be made of them goes into `scratch`.

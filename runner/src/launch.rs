@@ -18,6 +18,7 @@ struct LaunchFile {
     init: String,
     agent: String,
     emulator: EmulatorFile,
+    flags: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,6 +36,8 @@ struct EmulatorFile {
 pub(crate) struct Launch {
     /// The declaration.
     pub(crate) spec: PathBuf,
+    /// Build settings that were not at their defaults, as Bazel takes them.
+    pub(crate) flags: Vec<String>,
     /// Everything else.
     pub(crate) inputs: InputPaths,
 }
@@ -73,6 +76,7 @@ impl Launch {
         let at = |path: &String| root.join(path);
         Ok(Self {
             spec: at(&launch.spec),
+            flags: launch.flags,
             inputs: InputPaths {
                 kernel: at(&launch.kernel),
                 init: at(&launch.init),
@@ -113,7 +117,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    const JSON: &str = r#"{"version": 1, "spec": "_main/t.spec.json", "kernel": "k/vmlinux",
+    const JSON: &str = r#"{"version": 1, "flags": [], "spec": "_main/t.spec.json", "kernel": "k/vmlinux",
         "init": "_main/init", "agent": "_main/agent", "emulator": {"loader": "q/ld.so", "binary": "q/qemu",
         "libraries": ["q/lib"], "data": "q/share", "modules": "q/modules"}}"#;
 

@@ -17,6 +17,7 @@ mod launch;
 mod planning;
 mod recorded;
 mod report;
+mod rerun;
 mod run;
 mod select;
 mod session;

@@ -3,6 +3,7 @@
 use crate::select::{Filter, Shard};
 use ktstr_model::case::Input;
 use ktstr_model::resolve::{self, Facts};
+use ktstr_model::spec::{RandomSeed, SeedSpec};
 use ktstr_model::{Case, Clock, FieldError, TestSpec, Topology};
 use std::path::{Path, PathBuf};
 
@@ -47,18 +48,22 @@ pub(crate) fn read_spec(path: &Path) -> Result<TestSpec, PlanError> {
     TestSpec::from_json(&json).map_err(|error| PlanError::Field { name: path.display().to_string(), error })
 }
 
-/// Makes all cases and selects. `possible` says whether the back end can build a machine under a clock.
+/// Makes all cases and selects. `possible` says whether the back end can build a machine under a clock; it is
+/// told the path of the topology in the declaration.
 pub(crate) fn plan(
     spec: &TestSpec,
     inputs: Vec<Input>,
     selection: &Selection<'_>,
-    possible: impl Fn(&Topology, Clock) -> Result<(), FieldError>,
+    possible: impl Fn(&Topology, Clock, &str) -> Result<(), FieldError>,
 ) -> Result<Planned, PlanError> {
     let name = &spec.name;
     let field = |error| PlanError::Field { name: name.clone(), error };
     let facts = Facts { random_seed: selection.random_seed, inputs };
     let cases = resolve::cases(spec, &facts).map_err(field)?;
-    cases.iter().try_for_each(|case| possible(&case.topology, case.clock)).map_err(field)?;
+    let seeds = cases.len() / spec.topologies.len().max(1);
+    for (index, case) in cases.iter().step_by(seeds.max(1)).enumerate() {
+        possible(&case.topology, case.clock, &format!("topologies[{index}]")).map_err(field)?;
+    }
     let all = cases.len();
     let mut warnings = Vec::new();
     if let Some(filter) = selection.filter {
@@ -74,7 +79,7 @@ pub(crate) fn plan(
     }
     let taken = |case: &Case| selection.filter.is_none_or(|filter| filter.takes(&case.name));
     let selected: Vec<Case> =
-        cases.into_iter().filter(|case| taken(case) && selection.shard.runs(&case.name)).collect();
+        cases.into_iter().filter(|case| taken(case) && selection.shard.runs(shard_key(spec, case))).collect();
     if selected.is_empty() && warnings.is_empty() {
         warnings.push(format!(
             "{name}: shard {} of {} has no case; {all} cases in all",
@@ -83,6 +88,14 @@ pub(crate) fn plan(
         ));
     }
     Ok(Planned { name: name.clone(), all, selected, warnings })
+}
+
+/// What decides on the shard of a case. Each shard draws a random seed of its own: it must not decide.
+fn shard_key<'a>(spec: &TestSpec, case: &'a Case) -> &'a str {
+    match spec.seed {
+        Some(SeedSpec::Named(RandomSeed::Random)) => case.name.rsplit_once("[s").map_or(&case.name, |(rest, _)| rest),
+        _ => &case.name,
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +114,7 @@ mod tests {
     fn select(strict: bool, filter: Option<&str>, shard: Shard) -> Result<Planned, PlanError> {
         let filter = filter.map(Filter::new);
         let selection = Selection { filter: filter.as_ref(), shard, random_seed: 0 };
-        plan(&spec(strict), Vec::new(), &selection, |_, _| Ok(()))
+        plan(&spec(strict), Vec::new(), &selection, |_, _, _| Ok(()))
     }
 
     #[test]
@@ -110,6 +123,18 @@ mod tests {
             .filter_map(|index| Shard::new(index, 3))
             .map(|shard| select(false, None, shard).expect("plans").selected.len());
         assert_eq!(counts.sum::<usize>(), 6);
+    }
+
+    #[test]
+    fn each_shard_may_draw_its_own_seed() {
+        let text = spec(false).to_json().replace("\"seeds\": 6", "\"seed\": \"random\"");
+        let spec = TestSpec::from_json(&text).expect("parses");
+        let run = |index: u32| {
+            let shard = Shard::new(index, 3).expect("is one");
+            let selection = Selection { filter: None, shard, random_seed: u64::from(index) * 1000 };
+            plan(&spec, Vec::new(), &selection, |_, _, _| Ok(())).expect("plans").selected.len()
+        };
+        assert_eq!((0..3).map(run).sum::<usize>(), 1);
     }
 
     #[test]
@@ -134,7 +159,7 @@ mod tests {
     #[test]
     fn what_the_back_end_cannot_build_is_refused_with_its_path() {
         let selection = Selection { filter: None, shard: Shard::WHOLE, random_seed: 0 };
-        let impossible = |_: &Topology, _| Err(FieldError::new("topologies[0]", "too many CPUs"));
+        let impossible = |_: &Topology, _, path: &str| Err(FieldError::new(path, "too many CPUs"));
         let error = plan(&spec(false), Vec::new(), &selection, impossible).expect_err("refused").to_string();
         assert_eq!(error, "t: topologies[0]: too many CPUs");
     }

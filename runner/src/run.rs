@@ -5,10 +5,16 @@ use crate::planning::Planned;
 use crate::report::{
     CaseReport, ReportError, ReportFiles, Reporter, RunEvent, Stage, TargetReport, Timings, REPORT_VERSION,
 };
+use crate::rerun::Rerun;
 use crate::select::Shard;
 use crate::stop::Stop;
 use ktstr_model::verdict::{join, Place};
 use ktstr_model::{Case, Cause, Finding, Phase, Verdict};
+use std::time::Instant;
+
+/// Reports are written after each case, as long as that takes less than one part in this many of the time: with thousands of
+/// cases it would not.
+const WRITE_SHARE: u32 = 20;
 
 /// How a target is run.
 pub(crate) struct Run<'a> {
@@ -25,7 +31,9 @@ pub(crate) struct Run<'a> {
     /// What to write.
     pub(crate) files: &'a ReportFiles,
     /// The command that runs a case again.
-    pub(crate) rerun: &'a dyn Fn(&str) -> String,
+    pub(crate) rerun: &'a Rerun,
+    /// The seed that was drawn, if the declaration asks for that.
+    pub(crate) random_seed: Option<u64>,
 }
 
 /// What a case came to.
@@ -60,6 +68,7 @@ impl Run<'_> {
         self.planned.warnings.iter().for_each(|text| reporter.report(&RunEvent::Warning { text }));
         let mut report = self.empty_report();
         let mut written = self.files.write(&report);
+        let mut next_write = Instant::now();
         for case in selected {
             let outcome = match self.reason_not_to_run(&report) {
                 Some(finding) => not_run(finding),
@@ -68,10 +77,17 @@ impl Run<'_> {
                     execute(case, &mut |stage| reporter.report(&RunEvent::CaseStage { stage }))
                 }
             };
-            let case_report = outcome.report(case, (self.rerun)(&case.name));
+            let case_report = outcome.report(case, self.rerun.command(&case.name, self.random_seed));
             reporter.report(&RunEvent::CaseFinished { report: &case_report });
             report.verdict = report.verdict.max(case_report.verdict);
             report.cases.push(case_report);
+            if Instant::now() >= next_write {
+                let since = Instant::now();
+                written = self.files.write(&report);
+                next_write = Instant::now() + since.elapsed() * WRITE_SHARE;
+            }
+        }
+        if !selected.is_empty() {
             written = self.files.write(&report);
         }
         reporter.report(&RunEvent::Finished { report: &report });

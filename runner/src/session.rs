@@ -3,14 +3,16 @@
 use crate::bazel::TestProtocol;
 use crate::cli::{RunArgs, SelectArgs};
 use crate::execute::{in_full, Executor};
-use crate::inputs::{self, Emulator, InputPaths};
+use crate::inputs::{self, Emulator, InputError, InputPaths};
 use crate::launch::Launch;
 use crate::planning::{self, PlanError, Planned, Selection};
 use crate::report::{ReportFiles, TargetReport, Terminal};
+use crate::rerun::Rerun;
 use crate::run::Run;
 use crate::select::{Filter, Shard};
 use crate::stop::Stop;
 use ktstr_model::case::Input;
+use ktstr_model::spec::{RandomSeed, SeedSpec};
 use ktstr_model::{Backend, Finding, TestSpec, Verdict};
 use ktstr_vmm::{MachineBackend, TcgBackend};
 use std::error::Error;
@@ -47,8 +49,16 @@ fn host(error: impl Into<Box<dyn Error>>) -> SessionError {
     SessionError::Host(error.into())
 }
 
+/// A file that is not what it should be was named by the user; a disk that is full was not.
+fn of_input(error: InputError) -> SessionError {
+    match error {
+        InputError::Write { .. } => host(error),
+        _ => usage(error),
+    }
+}
+
 /// Everything that a run is asked for.
-struct Session<'a> {
+struct Session {
     spec: PathBuf,
     inputs: InputPaths,
     /// Label of the target; none: the name in the declaration.
@@ -62,7 +72,7 @@ struct Session<'a> {
     /// Directory for recordings.
     recordings: PathBuf,
     files: ReportFiles,
-    rerun: &'a dyn Fn(&str) -> String,
+    rerun: Rerun,
 }
 
 /// Runs a test as Bazel asks for it.
@@ -89,8 +99,10 @@ fn under_bazel(
 ) -> Result<Verdict, SessionError> {
     let stop = Stop::install(protocol.timeout).map_err(host)?;
     let launch = Launch::read(file, program, |name| std::env::var_os(name)).map_err(host)?;
-    let label = protocol.target.clone().unwrap_or_else(|| program.display().to_string());
-    let rerun = |case: &str| format!("bazel test {label} --test_output=all --test_filter='{case}'");
+    let rerun = match protocol.target.clone() {
+        Some(label) => Rerun::Bazel { label, flags: launch.flags },
+        None => Rerun::Program { words: vec![program.display().to_string()] },
+    };
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir_in(&protocol.scratch).map_err(host)?;
     let session = Session {
         spec: launch.spec,
@@ -104,7 +116,7 @@ fn under_bazel(
         recordings: protocol.outputs.clone().unwrap_or_else(|| scratch.path().to_owned()),
         scratch: scratch.path().to_owned(),
         files: ReportFiles { xml: protocol.xml.clone(), directory: protocol.outputs.clone() },
-        rerun: &rerun,
+        rerun,
     };
     let report = session.run()?;
     if let Some(finding) = infrastructure(&report) {
@@ -124,11 +136,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         .map_err(|error| host(format!("cannot make the directory {}: {error}", args.output.display())))?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
     let kernel = scratch.path().join("vmlinux");
-    inputs::prepare_kernel(&args.kernel, args.config.as_deref(), &kernel, None).map_err(usage)?;
+    inputs::prepare_kernel(&args.kernel, args.config.as_deref(), &kernel, None).map_err(of_input)?;
     let beside_this_program = || std::env::current_exe().ok()?.parent().map(Path::to_owned);
     let guest = args.guest.clone().or_else(beside_this_program).unwrap_or_default();
-    let (spec, image) = (args.spec.display(), args.kernel.display());
-    let rerun = |case: &str| format!("ktstr run {spec} --kernel {image} --filter '{case}'");
     let session = Session {
         spec: args.spec.clone(),
         inputs: InputPaths {
@@ -146,12 +156,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         scratch: scratch.path().to_owned(),
         recordings: args.output.clone(),
         files: ReportFiles { xml: Some(args.output.join("junit.xml")), directory: Some(args.output.clone()) },
-        rerun: &rerun,
+        rerun: Rerun::Program { words: command_of(args) },
     };
     Ok(session.run()?.verdict)
 }
 
-impl Session<'_> {
+impl Session {
     fn run(&self) -> Result<TargetReport, SessionError> {
         let spec = planning::read_spec(&self.spec).map_err(usage)?;
         let backend = backend(spec.backend, &self.inputs.emulator);
@@ -166,7 +176,8 @@ impl Session<'_> {
             fail_fast: self.fail_fast,
             stop: &self.stop,
             files: &self.files,
-            rerun: self.rerun,
+            rerun: &self.rerun,
+            random_seed: (spec.seed == Some(SeedSpec::Named(RandomSeed::Random))).then_some(self.random_seed),
         };
         let executor = Executor {
             inputs: &inputs,
@@ -176,8 +187,12 @@ impl Session<'_> {
             recordings: &self.recordings,
         };
         let mut reporter = Terminal::new();
-        let (report, written) = run.run(&mut reporter, |case, on_stage| executor.execute(case, on_stage));
-        written.map_err(host)?;
+        let (mut report, written) = run.run(&mut reporter, |case, on_stage| executor.execute(case, on_stage));
+        if let Err(error) = written {
+            // The verdict stands; a report that is not there is one thing more that is wrong.
+            eprintln!("ERROR: {}", in_full(&error));
+            report.verdict = report.verdict.max(Verdict::Infrastructure);
+        }
         Ok(report)
     }
 
@@ -188,11 +203,21 @@ impl Session<'_> {
         backend: Option<&dyn MachineBackend>,
     ) -> Result<Planned, PlanError> {
         let selection = Selection { filter: self.filter.as_ref(), shard: self.shard, random_seed: self.random_seed };
-        planning::plan(spec, hashes, &selection, |topology, clock| match backend {
-            Some(backend) => backend.check(topology, clock, "topologies"),
+        planning::plan(spec, hashes, &selection, |topology, clock, path| match backend {
+            Some(backend) => backend.check(topology, clock, path),
             None => Ok(()),
         })
     }
+}
+
+/// The words of `ktstr run` but for the choice of cases.
+fn command_of(args: &RunArgs) -> Vec<String> {
+    let path = |path: &Path| path.display().to_string();
+    let mut words = vec!["ktstr".into(), "run".into(), path(&args.spec), "--kernel".into(), path(&args.kernel)];
+    for (option, value) in [("--config", &args.config), ("--emulator", &args.emulator), ("--guest", &args.guest)] {
+        words.extend(value.iter().flat_map(|value| [option.to_owned(), path(value)]));
+    }
+    words
 }
 
 /// What runs machines; none if this program has nothing of the kind. Never another kind than was asked for.

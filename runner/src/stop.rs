@@ -1,7 +1,7 @@
 //! When a run must end before it is through: a signal, or the deadline of the test.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,17 @@ impl Stop {
     /// Takes over SIGTERM, SIGINT and SIGHUP; `timeout` counts from now.
     pub(crate) fn install(timeout: Option<Duration>) -> std::io::Result<Self> {
         let signal = Arc::new(AtomicUsize::new(0));
+        let told = Arc::new(AtomicBool::new(false));
         for number in [SIGTERM, SIGINT, SIGHUP] {
+            // The second one ends the process at once, whatever it is doing.
+            signal_hook::flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&told))?;
+            signal_hook::flag::register(number, Arc::clone(&told))?;
             signal_hook::flag::register_usize(number, Arc::clone(&signal), number as usize)?;
         }
-        let deadline = timeout.map(|timeout| (Instant::now() + timeout.mul_f64(1.0 - MARGIN), timeout));
+        let deadline = timeout.and_then(|timeout| {
+            // A time that no clock reaches is none.
+            Some((Instant::now().checked_add(timeout.mul_f64(1.0 - MARGIN))?, timeout))
+        });
         Ok(Self { signal, deadline })
     }
 

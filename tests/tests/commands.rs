@@ -84,7 +84,11 @@ fn a_declaration_runs_without_bazel() {
     );
     assert!(std::fs::read_to_string(output.join("junit.xml")).expect("is there").contains("<testcase "));
     let nowhere = ["--emulator", "/nowhere/qemu", "--output", text(&output)];
-    check(&[&run[..], &nowhere].concat(), 3, &["ERROR: cannot read the emulator /nowhere/qemu: No such file"]);
+    check(
+        &[&run[..], &nowhere].concat(),
+        3,
+        &["ERROR: cannot read the emulator /nowhere/qemu (name another one with --emulator): No such file"],
+    );
     let not_a_kernel = ["run", text(&inputs.spec), "--kernel", text(&inputs.spec), "--output", text(&output)];
     check(&[&not_a_kernel[..], &["--emulator", text(&emulator)]].concat(), 2, &["not a kernel image: it starts with "]);
 }

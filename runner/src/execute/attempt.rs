@@ -18,6 +18,9 @@ const POLL: Duration = Duration::from_millis(1);
 /// How often the watch is asked and the console is read; these cost system calls.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Most bytes of a console that are recorded: a kernel that prints without end must not fill the disk.
+const CONSOLE_BYTES_MAX: usize = 16 << 20;
+
 /// What the host could not do.
 #[derive(Debug)]
 pub(super) struct HostFailure {
@@ -55,6 +58,8 @@ pub(super) struct Attempt<'a> {
     since: Instant,
     reader: RingReader,
     booted: bool,
+    /// Bytes of the console that are still recorded.
+    console_room: usize,
 }
 
 impl<'a> Attempt<'a> {
@@ -64,7 +69,16 @@ impl<'a> Attempt<'a> {
         writer: Writer,
         on_stage: &'a mut dyn FnMut(Stage),
     ) -> Self {
-        Self { executor, case, writer, on_stage, since: Instant::now(), reader: RingReader::default(), booted: false }
+        Self {
+            executor,
+            case,
+            writer,
+            on_stage,
+            since: Instant::now(),
+            reader: RingReader::default(),
+            booted: false,
+            console_room: CONSOLE_BYTES_MAX,
+        }
     }
 
     /// Starts the machine and follows it to its end.
@@ -92,7 +106,7 @@ impl<'a> Attempt<'a> {
         let ending = self.follow(machine.as_mut(), &window)?;
         // The last messages and the last lines come with the end.
         self.take_events(&window)?;
-        self.take_console(machine.as_mut())?;
+        while self.take_console(machine.as_mut())? {}
         self.host(&HostEvent::Ended(ending))?;
         Ok(())
     }
@@ -203,15 +217,19 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Everything that is new on the console.
-    fn take_console(&mut self, machine: &mut dyn Machine) -> Result<(), Broken> {
-        loop {
-            let bytes = machine.console().map_err(|error| host("read the console", &error))?;
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            self.writer.console(&bytes)?;
+    /// What is new on the console, or a part of it; whether there may be more that is wanted.
+    fn take_console(&mut self, machine: &mut dyn Machine) -> Result<bool, Broken> {
+        if self.console_room == 0 {
+            return Ok(false);
         }
+        let bytes = machine.console().map_err(|error| host("read the console", &error))?;
+        let taken = bytes.len().min(self.console_room);
+        self.console_room -= taken;
+        self.writer.console(bytes.get(..taken).unwrap_or_default())?;
+        if self.console_room == 0 {
+            self.writer.console(b"\n[the console is recorded up to here]\n")?;
+        }
+        Ok(!bytes.is_empty())
     }
 
     fn host(&mut self, event: &HostEvent) -> Result<(), WriteError> {

@@ -39,7 +39,11 @@ impl Executor<'_> {
     pub(crate) fn execute(&self, case: &Case, on_stage: &mut dyn FnMut(Stage)) -> Outcome {
         let file = recording_name(&case.name);
         let path = self.recordings.join(&file);
-        let recorded = self.record(case, &path, on_stage);
+        let recorded = match self.new_recording(case, &path) {
+            Ok(writer) => self.record(case, writer, on_stage),
+            // What may lie there is of another run.
+            Err(error) => return not_run(about_the_run(Verdict::Infrastructure, Cause::Host, in_full(&error))),
+        };
         on_stage(Stage::Judging);
         let since = Instant::now();
         let read = Recording::read(&path);
@@ -55,10 +59,13 @@ impl Executor<'_> {
         outcome
     }
 
-    /// Only a recording that cannot be written is an error; everything else is recorded.
-    fn record(&self, case: &Case, path: &Path, on_stage: &mut dyn FnMut(Stage)) -> Result<(), WriteError> {
+    fn new_recording(&self, case: &Case, path: &Path) -> Result<Writer, WriteError> {
         let header = Header { made_by: concat!("ktstr ", env!("CARGO_PKG_VERSION")).into(), case: case.clone() };
-        let writer = Writer::create(path, &header)?;
+        Writer::create(path, &header)
+    }
+
+    /// Only a recording that cannot be written is an error; everything else is recorded.
+    fn record(&self, case: &Case, writer: Writer, on_stage: &mut dyn FnMut(Stage)) -> Result<(), WriteError> {
         let mut attempt = Attempt::new(self, case, writer, on_stage);
         if let Err(failure) = attempt.run() {
             attempt.host_failed(failure)?;
@@ -67,9 +74,11 @@ impl Executor<'_> {
     }
 }
 
-/// `t[1n1l2c1t][s0]` becomes `t-1n1l2c1t-s0.ktstr`: brackets need quotes in a shell.
+/// `t[1n1l2c1t][s0]` becomes `t-1n1l2c1t-s0.ktstr`: a name that needs no quotes in a shell, and no directory for a target such
+/// as `a/b`.
 fn recording_name(case: &str) -> String {
-    format!("{}.ktstr", case.replace('[', "-").replace(']', ""))
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    format!("{}.ktstr", case.chars().filter(|c| *c != ']').map(plain).collect::<String>())
 }
 
 /// An error with all its causes in one line.
@@ -93,6 +102,7 @@ mod tests {
     #[test]
     fn recordings_have_names_that_a_shell_leaves_alone() {
         assert_eq!(recording_name("t[1n1l2c1t][s0]"), "t-1n1l2c1t-s0.ktstr");
+        assert_eq!(recording_name("a/it's[1n1l2c1t][s0]"), "a-it-s-1n1l2c1t-s0.ktstr");
     }
 
     #[test]

@@ -20,6 +20,8 @@ struct Limits {
 
 /// Host time without a sign of life, for an emulator that is idle. Generous: the host itself may have slept.
 const IDLE: Duration = Duration::from_secs(120);
+/// Less CPU time than this in [`IDLE`] is no work: an emulator whose CPUs have halted still serves its timers.
+const BUSY_CPU: Duration = Duration::from_millis(500);
 /// CPU time to boot: 2 to 6 seconds with 4 CPUs, 29 with 32 under the virtual clock.
 const BOOT_CPU_BASE: Duration = Duration::from_secs(40);
 const BOOT_CPU_PER_CPU: Duration = Duration::from_secs(4);
@@ -47,8 +49,11 @@ pub(super) struct Watch {
     limits: Limits,
     booted: bool,
     beats: u64,
+    /// CPU time at the last sign of life.
     last_cpu: Duration,
-    last_at: Instant,
+    /// When the guest last showed life or its emulator used CPU time, and how much it had used by then.
+    busy_at: Instant,
+    busy_cpu: Duration,
 }
 
 impl Watch {
@@ -61,7 +66,8 @@ impl Watch {
             heartbeat_cpu: HEARTBEAT_CPU * parallel,
             idle: IDLE,
         };
-        Self { limits, booted: false, beats: 0, last_cpu: Duration::ZERO, last_at: now }
+        let zero = Duration::ZERO;
+        Self { limits, booted: false, beats: 0, last_cpu: zero, busy_at: now, busy_cpu: zero }
     }
 
     /// Takes note of the guest's state and says whether to give it up. `beats` is its heartbeat counter, `cpu` the CPU time
@@ -71,12 +77,15 @@ impl Watch {
             self.booted = booted;
             self.beats = beats;
             self.last_cpu = cpu;
-            self.last_at = now;
+            (self.busy_at, self.busy_cpu) = (now, cpu);
             return None;
+        }
+        if cpu.saturating_sub(self.busy_cpu) >= BUSY_CPU {
+            (self.busy_at, self.busy_cpu) = (now, cpu);
         }
         let used = cpu.saturating_sub(self.last_cpu);
         let limit = if self.booted { self.limits.heartbeat_cpu } else { self.limits.boot_cpu };
-        let idle = now.saturating_duration_since(self.last_at) > self.limits.idle && used < self.limits.idle / 10;
+        let idle = now.saturating_duration_since(self.busy_at) > self.limits.idle;
         if used <= limit && !idle {
             return None;
         }
@@ -123,6 +132,25 @@ mod tests {
         let (mut watch, now) = watch(Clock::Real);
         assert_eq!(watch.check(true, 1, SECOND, now), None);
         assert_eq!(watch.check(true, 1, SECOND, now + SECOND * 121), Some(Silence::Hang { cpu: Duration::ZERO }));
+    }
+
+    #[test]
+    fn halted_after_much_work_is_a_hang() {
+        let (mut watch, now) = watch(Clock::Real);
+        assert_eq!(watch.check(true, 1, SECOND, now), None);
+        assert_eq!(watch.check(true, 1, SECOND * 21, now + SECOND * 20), None);
+        assert_eq!(watch.check(true, 1, SECOND * 21, now + SECOND * 139), None);
+        assert_eq!(watch.check(true, 1, SECOND * 21, now + SECOND * 141), Some(Silence::Hang { cpu: SECOND * 20 }));
+    }
+
+    #[test]
+    fn a_starved_emulator_is_no_hang() {
+        let (mut watch, now) = watch(Clock::Real);
+        assert_eq!(watch.check(true, 1, SECOND, now), None);
+        // Half a percent of a CPU for ten minutes.
+        for minute in 1..=10 {
+            assert_eq!(watch.check(true, 1, SECOND + SECOND * minute / 2, now + SECOND * 60 * minute), None);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ impl<W: Write> Console<W> {
 
     /// A reader that has gone away must not end the run: its files are still to be written.
     fn print(&mut self, text: &str) {
-        let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+        let _ = writeln!(self.out, "{}", printable(text)).and_then(|()| self.out.flush());
     }
 }
 
@@ -38,6 +38,11 @@ impl<W: Write> Reporter for Console<W> {
             RunEvent::CaseStarted { .. } | RunEvent::CaseStage { .. } => {}
         }
     }
+}
+
+/// Much of the text comes from a guest, which must not steer the terminal of whoever reads it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 fn label(verdict: Verdict) -> &'static str {
@@ -166,6 +171,13 @@ mod tests {
         WARNING: no case matches
         //x:t: 1 passed, 1 failed, 1 skipped, 1 unknown, 1 infrastructure in 15.2s
         ");
+    }
+
+    #[test]
+    fn a_guest_does_not_steer_the_terminal() {
+        let mut console = Console::new(Vec::new());
+        console.report(&RunEvent::Warning { text: "\x1b[2J\tgone\r" });
+        assert_eq!(String::from_utf8(console.out).expect("text"), "WARNING: \u{fffd}[2J\tgone\u{fffd}\n");
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl ReportFiles {
     pub(crate) fn write(&self, report: &TargetReport) -> Result<(), ReportError> {
         let mut result = Ok(());
         let mut put = |path: &Path, bytes: Vec<u8>| {
-            if let Err(source) = std::fs::write(path, bytes) {
+            if let Err(source) = replace(path, &bytes) {
                 result = Err(ReportError { path: path.to_owned(), source });
             }
         };
@@ -161,6 +161,14 @@ impl ReportFiles {
         }
         result
     }
+}
+
+/// Writes a file beside and moves it into place: whoever is killed in between leaves the old one whole.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    std::fs::write(&beside, bytes)?;
+    std::fs::rename(&beside, path)
 }
 
 #[cfg(test)]
@@ -246,8 +254,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_full_disk_is_reported_with_the_path() {
-        let files = ReportFiles { xml: Some("/dev/full".into()), directory: None };
+        let directory = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink("/dev/full", directory.path().join("test.xml.part")).expect("links");
+        let files = ReportFiles { xml: Some(directory.path().join("test.xml")), directory: None };
         let error = files.write(&target()).expect_err("full");
-        assert_eq!(error.to_string(), "cannot write the report /dev/full");
+        assert_eq!(error.to_string(), format!("cannot write the report {}/test.xml", directory.path().display()));
+        assert!(!directory.path().join("test.xml").exists());
     }
 }

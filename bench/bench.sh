@@ -47,7 +47,7 @@ own() {
   rm -rf "$scratch/outputs"
   mkdir "$scratch/outputs"
   since=$(now)
-  TEST_TMPDIR=$scratch TEST_UNDECLARED_OUTPUTS_DIR=$scratch/outputs "./$BENCH_TARGET" >"$scratch/said" || {
+  RUNFILES_DIR=${PWD%/*} TEST_TMPDIR=$scratch TEST_UNDECLARED_OUTPUTS_DIR=$scratch/outputs "./$BENCH_TARGET" >"$scratch/said" || {
     cat "$scratch/said" >&2
     exit 1
   }

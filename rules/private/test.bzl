@@ -67,6 +67,10 @@ def ktstr_test(
         name = name,
         backend = backend,
         clock = clock,
+        default_backend = select({
+            Label("//rules:platform_has_kvm"): "kvm",
+            "//conditions:default": "tcg",
+        }),
         kernel = kernel,
         shard_count = shard_count,
         size = planned.size,

@@ -18,17 +18,17 @@ def _directories(ctx, files):
     """Directories of files below the root of the runfiles, each once."""
     return {_runfile(ctx, file).rpartition("/")[0]: True for file in files}.keys()
 
-def _clocks(ctx, topologies):
+def _clocks(ctx, topologies, backend):
     asked = ctx.attr.clock or ctx.attr._clock[KtstrSettingInfo].value
     for i, topology in enumerate(topologies):
-        errors = clock_errors(topology, asked, "topologies[{}]".format(i))
+        errors = clock_errors(topology, asked, "topologies[{}]".format(i), backend)
         if errors:
             fail("{}: {}".format(ctx.label.name, errors[0]))
-    return [clock_of(topology, asked) for topology in topologies]
+    return [clock_of(topology, asked, backend) for topology in topologies]
 
 def _backend(ctx):
     asked = ctx.attr.backend or ctx.attr._backend[KtstrSettingInfo].value
-    return "tcg" if asked == "auto" else asked
+    return ctx.attr.default_backend if asked == "auto" else asked
 
 def _flags(ctx):
     """Settings of the command line that had a say here, for the command that runs a case again."""
@@ -73,10 +73,11 @@ def _ktstr_test_impl(ctx):
     runner = ctx.toolchains[RUNNER_TOOLCHAIN].ktstr_runner
     emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator
     declared = json.decode(ctx.attr.spec)
-    clocks = _clocks(ctx, declared["topologies"])
+    backend = _backend(ctx)
+    clocks = _clocks(ctx, declared["topologies"], backend)
     spec = _write_json(ctx, ".spec.json", dict(
         declared,
-        backend = _backend(ctx),
+        backend = backend,
         clocks = clocks,
         version = _SPEC_VERSION,
     ))
@@ -97,6 +98,7 @@ ktstr_internal_test = rule(
     attrs = {
         "backend": attr.string(doc = "Insists on a back end."),
         "clock": attr.string(doc = "Insists on a clock."),
+        "default_backend": attr.string(doc = "What `auto` means on the platform.", mandatory = True),
         "kernel": attr.label(doc = "What is booted.", mandatory = True, providers = [KtstrKernelInfo]),
         "spec": attr.string(doc = "The declaration as JSON, but for back end and clocks.", mandatory = True),
         "_backend": attr.label(default = "//rules:backend", providers = [KtstrSettingInfo]),

@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A target that is about to run.
@@ -190,7 +191,7 @@ impl Running {
                 return pid;
             }
             assert!(self.child.try_wait().expect("waits").is_none(), "ended without a child {name}");
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

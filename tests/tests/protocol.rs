@@ -69,14 +69,15 @@ fn a_random_seed_comes_from_bazel_and_is_printed() {
 }
 
 #[test]
-fn sigterm_leaves_results_within_two_seconds_and_no_process() {
+fn sigterm_leaves_results_at_once_and_no_process() {
     let mut running = Target::new("long").start();
     running.wait_for_line("long: ");
     let emulator = running.wait_for_child("qemu");
     let sent = Instant::now();
     running.signal(Signal::TERM);
     let ran = running.wait();
-    assert!(sent.elapsed() < Duration::from_secs(2), "{:?}", sent.elapsed());
+    // Bazel gives it 15 s; on a quiet host it takes a tenth of a second.
+    assert!(sent.elapsed() < Duration::from_secs(12), "{:?}", sent.elapsed());
     ran.expect(3, &["INFRA", "interrupted: ", "SIGTERM"]);
     assert!(!is_alive(emulator));
     assert!(ran.file("test.xml").contains("<error "), "{}", ran.file("test.xml"));
@@ -85,8 +86,11 @@ fn sigterm_leaves_results_within_two_seconds_and_no_process() {
 
 #[test]
 fn a_timeout_leaves_partial_results() {
-    let ran = Target::new("long").env("TEST_TIMEOUT", "5").run();
+    let mut running = Target::new("long").env("TEST_TIMEOUT", "5").start();
+    let emulator = running.wait_for_child("qemu");
+    let ran = running.wait();
     ran.expect(3, &["INFRA", "the test's timeout of 5s"]);
+    assert!(!is_alive(emulator));
     assert_eq!(ran.verdicts().len(), 2);
 }
 
@@ -100,6 +104,6 @@ fn kill_minus_9_leaves_no_emulator() {
     let deadline = Instant::now() + Duration::from_secs(10);
     while is_alive(emulator) {
         assert!(Instant::now() < deadline, "the emulator outlived its runner");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -28,15 +28,17 @@ def memory_of(topology):
     default = _MEMORY_DEFAULT + max(0, cpus_of(topology) - 8) * _MEMORY_PER_CPU
     return mebibytes(topology["memory"]) if "memory" in topology else default
 
-def clock_of(topology, clock):
-    """The clock of a machine if `clock` is asked for: `auto`, `virtual` or `real`."""
+def clock_of(topology, clock, backend = "tcg"):
+    """The clock of a machine on a back end if `clock` is asked for: `auto`, `virtual` or `real`."""
     if clock in CLOCKS:
         return clock
+    if backend == "kvm":
+        return "real"
     return "virtual" if cpus_of(topology) <= CLOCKS["virtual"] else "real"
 
-def clock_errors(topology, clock, path):
+def clock_errors(topology, clock, path, backend = "tcg"):
     """Errors if a machine has more CPUs than its clock takes."""
-    cpus, clock = cpus_of(topology), clock_of(topology, clock)
+    cpus, clock = cpus_of(topology), clock_of(topology, clock, backend)
     if cpus <= CLOCKS[clock]:
         return []
     others = ["clock = \"{}\" takes {}".format(name, most) for name, most in CLOCKS.items() if most >= cpus]

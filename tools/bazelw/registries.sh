@@ -1,24 +1,6 @@
 # Where this machine gets its packages from. Repository rules fetch from these addresses and from no other; the tree
 # itself names none. Cargo is not here: it reads its own configuration.
 
-# Prints the Debian mirror of the machine's apt sources, or fails.
-debian_mirror() {
-  local file mirror
-  if [[ -n ${KTSTR_DEBIAN_MIRROR:-} ]]; then
-    printf '%s\n' "${KTSTR_DEBIAN_MIRROR%/}"
-    return
-  fi
-  for file in /etc/apt/sources.list.d/*.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-    [[ -r $file ]] || continue
-    mirror=$(sed -nE 's#^(URIs:|deb( +\[[^]]*\])?) +([^ ]+/debian)/?( .*)?$#\3#p' "$file" | head -n 1)
-    if [[ -n $mirror ]]; then
-      printf '%s\n' "$mirror"
-      return
-    fi
-  done
-  return 1
-}
-
 # Prints npm's registry, or nothing on a machine without npm.
 npm_registry() {
   if [[ -n ${KTSTR_NPM_REGISTRY:-} ]]; then

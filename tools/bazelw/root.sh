@@ -12,11 +12,16 @@ machine_certificates() {
   find /usr/local/share/ca-certificates -name '*.crt' 2>/dev/null | sort
 }
 
-# Path of the root that this version of the repository wants.
+# Without being root other means are used, to make the root and to remove it. A function, so that tests can be anyone.
+is_root() {
+  [[ $EUID == 0 ]]
+}
+
+# Path of the root that this version of the repository wants: one with an older Bazel has another path.
 root_path() {
   local key
   key=$({
-    echo "$ROOT_SUITE ${ROOT_PACKAGES[*]} $(uname -m)"
+    echo "$ROOT_SUITE ${ROOT_PACKAGES[*]} $(uname -m) $wanted"
     machine_certificates | xargs -r -d '\n' cat
   } | sha256sum)
   printf '%s/roots/%s\n' "$cache" "${key:0:16}"
@@ -27,9 +32,9 @@ need_tools() {
   local missing=()
   type -P mmdebstrap >/dev/null || missing+=(mmdebstrap)
   type -P bwrap >/dev/null || missing+=(bubblewrap)
-  [[ $EUID == 0 ]] || type -P newuidmap >/dev/null || missing+=(uidmap)
+  is_root || type -P newuidmap >/dev/null || missing+=(uidmap)
   ((${#missing[@]})) || return 0
-  if [[ $EUID != 0 ]] || ! type -P apt-get >/dev/null; then
+  if ! is_root || ! type -P apt-get >/dev/null; then
     die "no Bazel $wanted or newer on PATH, and to make one these are missing: ${missing[*]}" \
       "install them:  sudo apt-get install -y --no-install-recommends ${missing[*]}" \
       "or install Bazel $wanted (bazelisk does) and run this again"
@@ -83,7 +88,7 @@ make_root() {
     exec 9>&-
     return
   fi
-  say "no Bazel $wanted or newer on PATH: making a private root with one, once, in $root (1.7 GB, about 2 minutes)"
+  say "no Bazel $wanted or newer on PATH: making a private root with one, once, in $root (1.7 GB, one to two minutes)"
   need_tools
   mirror=$(debian_mirror) || die \
     "the apt sources of this machine name no Debian mirror" \
@@ -113,15 +118,33 @@ make_root() {
     remove_tree "$building"
     die "the private root could not be made (mmdebstrap gave status $status); the whole output is in $log"
   fi
+  check_bazel "$building"
   mv -T "$building" "$root"
   exec 9>&-
   say "the private root is ready"
 }
 
+# Ends with a message, and without the root $1, if it has no Bazel that fits: a distribution moves on.
+check_bazel() {
+  local said version problem
+  said=$(bazel_in_root "$1") || true
+  version=$(version_said <<<"$said")
+  if [[ -z $version ]]; then
+    problem="Bazel does not start in the private root: $said"
+  elif ! version_fits "$version" "$wanted"; then
+    problem="Debian $ROOT_SUITE has Bazel $version now; wanted: $wanted or a newer one of the same major version"
+  else
+    return 0
+  fi
+  remove_tree "$1"
+  die "$problem" "install Bazel $wanted (bazelisk does) and run this again" \
+    "or name a mirror that still has it:  KTSTR_DEBIAN_MIRROR=<URL of an archive of older days> $0 ..."
+}
+
 # Removes a half-made root; without being root its files belong to other user ids.
 remove_tree() {
   [[ -e $1 ]] || return 0
-  if [[ $EUID == 0 ]]; then
+  if is_root; then
     rm -rf --one-file-system "$1"
   else
     mmdebstrap --unshare-helper rm -rf "$1"

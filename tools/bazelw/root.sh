@@ -50,7 +50,7 @@ need_tools() {
 
 # Says what mmdebstrap, process $2, is doing, from its log $1 and the package database of the root $3, until it ends.
 follow_log() {
-  local phase='' shown=0 line status
+  local phase='' shown=0 line status set_up
   while kill -0 "$2" 2>/dev/null; do
     line=$(grep -a '^I: ' "$1" | tail -n 1) || true
     case $line in
@@ -68,7 +68,10 @@ follow_log() {
       phase=$line shown=$SECONDS
     elif ((SECONDS - shown >= 15)); then
       status=$3/var/lib/dpkg/status
-      say "$line ($(grep -c '^Package:' "$status") packages known, $(grep -c '^Status: install ok installed' "$status") set up)"
+      set_up=$(grep -cs '^Status: install ok installed' "$status") || true
+      # There is no database yet while the base system is unpacked.
+      ((${set_up:-0})) && line+=" ($set_up packages are set up)"
+      say "$line"
       shown=$SECONDS
     fi
     sleep 0.5
@@ -95,6 +98,7 @@ make_root() {
     "name one:  KTSTR_DEBIAN_MIRROR=<URL of a Debian mirror> $0 ..." \
     "or install Bazel $wanted (bazelisk does) and run this again"
   remove_tree "$building"
+  : >"$log"
   local hooks=()
   while IFS= read -r certificate; do
     hooks+=(--customize-hook="cp '$certificate' \"\$1/usr/local/share/ca-certificates/\"")

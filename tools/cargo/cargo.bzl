@@ -1,10 +1,10 @@
 """Cargo in two actions: the dependencies, from vendored sources, into an archive; then our own crates on top of it.
 
-A change of our own code runs only the second. Both run at one fixed path that nothing else uses, because cargo takes the path of a
+A change of our own code runs only the second. Both run at one fixed path of the user that nothing else uses, because cargo takes the path of a
 workspace into account when it decides what is up to date.
 """
 
-load("@ktstr_crates//:rust.bzl", "RUST_BIN", "RUST_VERSION")
+load("@ktstr_rust//:rust.bzl", "RUST_BIN", "RUST_VERSION")
 
 CARGO_ATTRS = {
     "manifests": attr.label_list(

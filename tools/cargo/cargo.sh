@@ -4,7 +4,7 @@
 #   cargo.sh dependencies PLACE VENDOR MANIFESTS STUBS ARCHIVE CARGO-ARGUMENTS...
 #   cargo.sh crates       PLACE VENDOR SOURCES ARCHIVE N COLLECT... CARGO-ARGUMENTS...
 #
-# PLACE is the fixed directory in which it works; VENDOR the archive of all crates from the registry; MANIFESTS and SOURCES list
+# PLACE, with the user's id appended, is the fixed directory in which it works; VENDOR the archive of all crates from the registry; MANIFESTS and SOURCES list
 # files as `path<TAB>path in the workspace`; STUBS lists the roots of our own targets; the N words of COLLECT say what to keep.
 set -euo pipefail
 
@@ -13,12 +13,18 @@ die() {
   exit 1
 }
 
-# Takes over the place, empty; another action of the same kind waits.
+# Takes over the place, empty, in directory $1; another action of the same kind waits. In a /tmp that several users share
+# anyone can guess the name: the directory is the user's alone, and one that somebody else has made is not used.
 enter() {
-  exec 9>"$1.lock"
+  mkdir -m 700 "$1" 2>/dev/null || true
+  [[ -d $1 && ! -L $1 && -O $1 ]] ||
+    die "$1 is not a directory of user $UID: $(stat -c '%F of %U' "$1" 2>&1); builds work there: remove it, or have it removed"
+  chmod 700 "$1"
+  place=$1/workspace
+  exec 9>"$1/lock"
   flock 9
-  rm -rf "$1"
-  mkdir -p "$1"
+  rm -rf "$place"
+  mkdir "$place"
   trap 'rm -rf "$place"' EXIT
 }
 
@@ -136,7 +142,7 @@ crates() {
   esac
 }
 
-what=$1 place=$2 vendor=$3
+what=$1 directory=$2-$UID vendor=$3
 shift 3
-enter "$place"
+enter "$directory"
 "$what" "$@"

@@ -1,5 +1,6 @@
 """The module extension `crates`: what the runner and the guest programs are built from."""
 
+load(":rust.bzl", "rust_of_machine")
 load(":vendor.bzl", "cargo_vendor")
 
 _MEMBERS = ["channel", "guest", "judge", "model", "recording", "runner", "testing", "tests", "vmm"]
@@ -13,9 +14,10 @@ def _crates_impl(mctx):
             for member in _MEMBERS
         ],
     )
+    rust_of_machine(name = "ktstr_rust", manifest = Label("//:Cargo.toml"))
     return mctx.extension_metadata(reproducible = True)
 
 crates = module_extension(
     implementation = _crates_impl,
-    doc = "The repository `ktstr_crates`.",
+    doc = "The repositories `ktstr_crates` and `ktstr_rust`.",
 )

@@ -1,6 +1,6 @@
 """A lint as a test."""
 
-load("@ktstr_crates//:rust.bzl", "RUST_BIN")
+load("@ktstr_rust//:rust.bzl", "RUST_BIN")
 
 def _lint_test_impl(ctx):
     launcher = ctx.actions.declare_file(ctx.label.name)

@@ -10,15 +10,12 @@ npm_registry() {
   fi
 }
 
-# Prints pip's index, or nothing on a machine without pip: the configured one, else the one that pip has built in.
+# Prints pip's index, or nothing on a machine without pip.
 pypi_index() {
-  local index
   if [[ -n ${KTSTR_PYPI_INDEX:-} ]]; then
     printf '%s\n' "${KTSTR_PYPI_INDEX%/}"
   elif type -P python3 >/dev/null; then
-    index=${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null)} ||
-      index=$(python3 -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)' 2>/dev/null) || return 0
-    printf '%s\n' "${index%/}"
+    python3 "$repository/tools/bazelw/pypi_index.py" 2>/dev/null
   fi
 }
 

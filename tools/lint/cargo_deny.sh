@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Bans, licenses and sources of all crates that are linked into anything.
 set -euo pipefail
+source tools/lint/missing.sh
+skip_if_missing "$KTSTR_CARGO_DENY"
 export HOME=$TEST_TMPDIR CARGO_HOME=$TEST_TMPDIR/cargo CARGO=$TEST_TMPDIR/cargo.sh PATH=$KTSTR_RUST_BIN:/usr/bin:/bin
 workspace=$TEST_TMPDIR/workspace
 mkdir -p "$workspace"

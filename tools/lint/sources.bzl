@@ -13,8 +13,11 @@ def starlark_sources(name):
         "{}/{}".format(native.package_name(), package) if native.package_name() else package
         for package in native.subpackages(
             allow_empty = True,
-            # Links that Bazel makes into its own directories.
-            exclude = ["bazel-*/**"],
+            # Links that Bazel makes into its own directories, and repositories of their own (.bazelignore).
+            exclude = [
+                "bazel-*/**",
+                "e2e/**",
+            ],
             include = ["**"],
         )
     ]

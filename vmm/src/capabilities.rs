@@ -5,6 +5,14 @@ use ktstr_model::{Backend, Clock, FieldError, Mebibytes, Topology};
 /// I/O port of the debug exit, four ports wide: a byte written there ends the machine with [`crate::Exit::Guest`].
 pub const DEBUG_EXIT_PORT: u16 = 0xf4;
 
+/// I/O port of the save, on a machine that [`crate::MachineBackend::save`] boots: [`SAVE_VALUE`] written there stops all CPUs and guest
+/// time, and the machine is saved. Each machine that starts from the save goes on behind that instruction, on all CPUs. On any other
+/// machine the write does nothing.
+pub const SAVE_PORT: u16 = 0x505;
+
+/// See [`SAVE_PORT`].
+pub const SAVE_VALUE: u8 = 1;
+
 /// A back end's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
@@ -21,6 +29,8 @@ pub struct Capabilities {
     /// Whether equal specs under the virtual clock give runs that are equal bit for bit up to the guest's exit. How far a guest runs on after
     /// its write to the debug exit is the host's doing.
     pub repeatable: bool,
+    /// Whether machines can be saved and start from a save.
+    pub saves: bool,
 }
 
 impl Capabilities {
@@ -89,6 +99,7 @@ mod tests {
         memory_max: Mebibytes(2048),
         exit_code_max: 127,
         repeatable: true,
+        saves: false,
     };
 
     fn refusal(nodes: u32, llcs: u32, memory: Option<u64>, clock: Clock) -> String {

@@ -39,6 +39,9 @@ pub enum StartError {
         /// What divides a size that would do.
         granule: u64,
     },
+    /// A save that cannot be made or used.
+    #[error(transparent)]
+    Saved(#[from] crate::SavedError),
     /// The host did not give what a machine needs.
     #[error("cannot {doing}")]
     Host {

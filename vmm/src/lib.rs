@@ -21,6 +21,7 @@ pub mod exit;
 pub mod machine;
 pub mod memory;
 pub mod registers;
+pub mod saved;
 pub mod spec;
 pub mod tcg;
 
@@ -31,5 +32,6 @@ pub use exit::Exit;
 pub use machine::{Machine, MachineBackend};
 pub use memory::{Gpa, GuestMemory, MemoryError};
 pub use registers::CpuRegisters;
-pub use spec::MachineSpec;
+pub use saved::{SavedError, SavedMachine};
+pub use spec::{MachineSpec, Start};
 pub use tcg::{Emulator, TcgBackend};

@@ -1,7 +1,8 @@
 //! The contract of a back end.
 
-use crate::{Capabilities, CpuRegisters, Exit, Gpa, GuestMemory, MachineError, MachineSpec, StartError};
+use crate::{Capabilities, CpuRegisters, Exit, Gpa, GuestMemory, MachineError, MachineSpec, SavedMachine, StartError};
 use ktstr_model::{Clock, FieldError, Topology};
+use std::path::Path;
 use std::time::Duration;
 
 /// Makes machines of one kind.
@@ -25,6 +26,16 @@ pub trait MachineBackend: Send + Sync {
     /// # Errors
     /// A spec that cannot be, a missing file, an emulator that does not come up.
     fn start(&self, spec: &MachineSpec) -> Result<Box<dyn Machine>, StartError>;
+
+    /// Boots `spec` and lets it run until the guest writes to [`crate::capabilities::SAVE_PORT`]; saves RAM, CPUs and devices
+    /// into the new or empty directory `into`, and ends the machine. The window is not a part of the save.
+    ///
+    /// The guest has 40 s of CPU time and 4 s for each CPU to get there; if all its CPUs have halted, two minutes.
+    ///
+    /// # Errors
+    /// Those of [`MachineBackend::start`]; a guest that ended or did not stop itself; files that cannot be written. What is in `into`
+    /// then is no save.
+    fn save(&self, spec: &MachineSpec, into: &Path) -> Result<SavedMachine, StartError>;
 }
 
 /// A machine, from its first instruction to its exit. Dropping it ends it.
@@ -67,7 +78,8 @@ pub trait Machine: Send {
     /// The console cannot be read.
     fn console(&mut self) -> Result<Vec<u8>, MachineError>;
 
-    /// Guest memory; a clone of it stays readable after the machine has ended.
+    /// Guest memory; a clone of it stays readable after the machine has ended, if the machine was booted. Of one that started from a save
+    /// only the window does: the rest was private to it.
     fn memory(&self) -> &GuestMemory;
 
     /// Registers of all CPUs, in the order of their numbers; exact if the machine is paused.

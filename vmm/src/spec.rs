@@ -1,16 +1,20 @@
 //! What a machine is made of.
 
+use crate::SavedMachine;
 use ktstr_model::{Clock, Topology};
 use std::path::PathBuf;
 
 /// Everything that decides what a machine is. The same spec gives the same machine, and under the virtual clock the same run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineSpec {
+    /// Where it begins.
+    pub start: Start,
     /// CPUs, caches, nodes, memory.
     pub topology: Topology,
     /// What guest time follows.
     pub clock: Clock,
-    /// Under the virtual clock: what varies the run.
+    /// Under the virtual clock: what varies the run. What the guest drew before a save is in the save: a machine that starts from it
+    /// takes no other seed for that, and what varies it comes through its window.
     pub seed: u64,
     /// An ELF file with a PVH entry: a decompressed kernel, or a micro-guest.
     pub kernel: PathBuf,
@@ -23,6 +27,17 @@ pub struct MachineSpec {
     pub window: Option<PathBuf>,
     /// A directory that nothing else uses: console and logs go there.
     pub directory: PathBuf,
+}
+
+/// Where a machine begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// At the kernel's entry.
+    Boot,
+    /// Behind the instruction by which the guest of a save stopped itself. Kernel, initial RAM file system and command line are those
+    /// of the save, and the spec's are not looked at; topology, clock and the window's size have to be those of the save. The
+    /// window is the machine's own: the guest finds its new content where the old one was.
+    Saved(SavedMachine),
 }
 
 /// Size granule of a window: a large page, which is what the guest may map it with.

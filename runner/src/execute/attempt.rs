@@ -8,7 +8,7 @@ use ktstr_channel::{payload, RingReader, Window, WINDOW_BYTES};
 use ktstr_model::event::What;
 use ktstr_model::Case;
 use ktstr_recording::{Ending, HostEvent, HostNanos, WriteError, Writer};
-use ktstr_vmm::{command_line, Machine, MachineBackend, MachineSpec, StartError};
+use ktstr_vmm::{command_line, Machine, MachineBackend, MachineSpec, Start, StartError};
 use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -139,6 +139,7 @@ impl<'a> Attempt<'a> {
         let Case { topology, clock, seed, kernel_args, .. } = self.case;
         let window_at = backend.window_at(topology);
         MachineSpec {
+            start: Start::Boot,
             topology: topology.clone(),
             clock: *clock,
             seed: *seed,

@@ -18,6 +18,18 @@ pub(super) struct Inherited {
     pub(super) window: Option<(RawFd, u64)>,
 }
 
+/// Where a machine's first state comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin<'a> {
+    /// A kernel, at its entry.
+    Boot(Boot<'a>),
+    /// The same, on a machine that the guest can stop for a save.
+    Save(Boot<'a>),
+    /// A save, whose RAM files are only read. What is loaded as a kernel is never run: the saved machine has had one, and the
+    /// emulator wants the same parts to be there.
+    Saved { stub: RawFd },
+}
+
 /// What is booted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Boot<'a> {
@@ -39,7 +51,7 @@ pub(super) fn arguments(
     topology: &Topology,
     clock: Clock,
     seed: u64,
-    boot: Boot<'_>,
+    origin: Origin<'_>,
     inherited: &Inherited,
 ) -> Vec<OsString> {
     let mut line = Line::default();
@@ -48,7 +60,9 @@ pub(super) fn arguments(
     console(&mut line);
     line.pair("-d", "cpu_reset").pair("-D", files::RESETS);
     machine(&mut line, topology, inherited.window.is_some());
-    memory(&mut line, topology, &inherited.ram);
+    // The guest's writes to the files of a save stay with the machine; other files are the guest's memory.
+    let sharing = if matches!(origin, Origin::Saved { .. }) { "share=off,readonly=on,rom=off" } else { "share=on" };
+    memory(&mut line, topology, &inherited.ram, sharing);
     nodes(&mut line, topology);
     if let Some((file, bytes)) = inherited.window {
         line.pair(
@@ -58,12 +72,46 @@ pub(super) fn arguments(
         line.pair("-device", "nvdimm,memdev=window,id=nvdimm-window");
     }
     time(&mut line, clock, seed);
+    match origin {
+        Origin::Boot(boot) => kernel(&mut line, boot),
+        Origin::Save(boot) => {
+            stop_for_a_save(&mut line);
+            kernel(&mut line, boot);
+        }
+        Origin::Saved { stub } => {
+            line.pair("-incoming", "defer");
+            line.pair("-kernel", format!("/proc/self/fd/{stub}"));
+        }
+    }
+    line.0
+}
+
+/// The options that a machine has in common with those that can start from its save, in the order of the command line.
+pub(super) fn identity(topology: &Topology, clock: Clock, window: bool) -> Vec<String> {
+    let mut line = Line::default();
+    machine(&mut line, topology, window);
+    memory(&mut line, topology, &[], "");
+    nodes(&mut line, topology);
+    let seed_free = 0;
+    time(&mut line, clock, seed_free);
+    let words: Vec<String> = line.0.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    words.chunks(2).map(|pair| pair.join(" ")).collect()
+}
+
+fn kernel(line: &mut Line, boot: Boot<'_>) {
     line.pair("-kernel", boot.kernel);
     if let Some(initramfs) = boot.initramfs {
         line.pair("-initrd", initramfs);
     }
     line.pair("-append", boot.command_line);
-    line.0
+}
+
+/// A device by which the guest stops the machine. It has no state of its own, so the machines that start from the save do without
+/// it: a guest that writes there again goes on, and a kernel that tells it of a panic is not stopped before its reset.
+fn stop_for_a_save(line: &mut Line) {
+    let (port, value) = (crate::capabilities::SAVE_PORT, crate::capabilities::SAVE_VALUE);
+    line.pair("-device", format!("pvpanic,ioport={port:#x},events={value}"));
+    line.pair("-action", "panic=pause");
 }
 
 fn control(line: &mut Line, socket: RawFd) {
@@ -90,12 +138,12 @@ fn machine(line: &mut Line, topology: &Topology, window: bool) {
     }
 }
 
-fn memory(line: &mut Line, topology: &Topology, files: &[RawFd]) {
+fn memory(line: &mut Line, topology: &Topology, files: &[RawFd], sharing: &str) {
     let ram = topology.memory().0;
     line.pair("-m", format!("{ram}M,slots=1,maxmem={}M", ram + WINDOW_BYTES_MAX / MIB));
     for (node, (bytes, file)) in node_bytes(topology).into_iter().zip(files).enumerate() {
-        let backend = format!("memory-backend-file,id=ram{node},size={bytes},mem-path=/proc/self/fd/{file},share=on");
-        line.pair("-object", backend);
+        let path = format!("/proc/self/fd/{file}");
+        line.pair("-object", format!("memory-backend-file,id=ram{node},size={bytes},mem-path={path},{sharing}"));
     }
 }
 
@@ -154,7 +202,7 @@ mod tests {
     fn line(topology: &Topology, clock: Clock, window: Option<(RawFd, u64)>) -> String {
         let boot = Boot { kernel: Path::new("/k/a,b"), initramfs: Some(Path::new("/i")), command_line: "quiet a=b" };
         let inherited = Inherited { control: 9, ram: (20..20 + topology.numa_nodes() as RawFd).collect(), window };
-        let words = arguments(topology, clock, 7, boot, &inherited);
+        let words = arguments(topology, clock, 7, Origin::Boot(boot), &inherited);
         let text = words.join(OsStr::new(" ")).into_string().expect("text");
         text.replace(" -", "\n-")
     }

@@ -13,12 +13,17 @@ mod arguments;
 mod backend;
 mod emulator;
 mod evidence;
+mod launch;
 mod machine;
 mod memory_map;
 mod process;
 mod qmp;
+mod ram;
 mod registers;
+mod restore;
+mod save;
 mod spawn;
+mod stub;
 
 pub use backend::TcgBackend;
 pub use emulator::Emulator;

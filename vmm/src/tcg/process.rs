@@ -66,6 +66,11 @@ impl Process {
         }
     }
 
+    /// Its number.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Becomes readable when the process ends.
     pub(super) fn as_pollable(&self) -> BorrowedFd<'_> {
         self.pid_fd.as_fd()

@@ -31,6 +31,7 @@ pub(super) struct Qmp {
     buffer: Vec<u8>,
     closed: bool,
     shutdown: Option<Shutdown>,
+    guest_stopped: bool,
 }
 
 impl Qmp {
@@ -39,7 +40,7 @@ impl Qmp {
         stream
             .set_nonblocking(true)
             .map_err(|source| MachineError::Host { doing: "use the control socket", source })?;
-        let mut client = Self { stream, buffer: Vec::new(), closed: false, shutdown: None };
+        let mut client = Self { stream, buffer: Vec::new(), closed: false, shutdown: None, guest_stopped: false };
         let greeting = client.next_message("greeting", Instant::now() + timeout, timeout)?;
         let version = version(&greeting)
             .ok_or_else(|| MachineError::Answer { command: "greeting".into(), problem: greeting.to_string() })?;
@@ -87,6 +88,11 @@ impl Qmp {
     /// The last reason for an end that the emulator gave.
     pub(super) fn shutdown(&self) -> Option<Shutdown> {
         self.shutdown
+    }
+
+    /// Whether the guest has stopped the machine (event GUEST_PANICKED: the device by which it does so was made for panics).
+    pub(super) fn guest_stopped(&self) -> bool {
+        self.guest_stopped
     }
 
     fn send(&mut self, bytes: &[u8], command: &str, deadline: Instant, timeout: Duration) -> Result<(), MachineError> {
@@ -154,8 +160,13 @@ impl Qmp {
     }
 
     fn note_event(&mut self, message: &Value) {
-        if message.get("event").and_then(Value::as_str) != Some("SHUTDOWN") {
-            return;
+        match message.get("event").and_then(Value::as_str) {
+            Some("SHUTDOWN") => {}
+            Some("GUEST_PANICKED") => {
+                self.guest_stopped = true;
+                return;
+            }
+            _ => return,
         }
         let reason = message.pointer("/data/reason").and_then(Value::as_str);
         self.shutdown = Some(match reason {

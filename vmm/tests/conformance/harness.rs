@@ -2,7 +2,7 @@
 
 use ktstr_model::{Clock, Topology};
 use ktstr_testing::MicroGuest;
-use ktstr_vmm::{Emulator, Exit, Machine, MachineBackend, MachineSpec, TcgBackend};
+use ktstr_vmm::{Emulator, Exit, Machine, MachineBackend, MachineSpec, SavedMachine, Start, TcgBackend};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -41,6 +41,7 @@ impl Prepared {
         let kernel = directory.path().join("guest.elf");
         std::fs::write(&kernel, guest.image()).expect("writes");
         let spec = MachineSpec {
+            start: Start::Boot,
             topology: one_cpu(),
             clock: Clock::Real,
             seed: 1,
@@ -73,6 +74,19 @@ impl Prepared {
         self.spec.window.as_deref().expect("has a window")
     }
 
+    /// Boots it and saves it; the directory goes with the value.
+    pub(crate) fn save(&self) -> Save {
+        let directory = tempfile::tempdir().expect("a directory");
+        let saved = backend().save(&self.spec, directory.path()).unwrap_or_else(|error| panic!("{error}"));
+        Save { directory, saved }
+    }
+
+    /// The same machine, but from `save`.
+    pub(crate) fn from(mut self, save: &Save) -> Self {
+        self.spec.start = Start::Saved(save.saved.clone());
+        self
+    }
+
     pub(crate) fn start(&self) -> Box<dyn Machine> {
         backend().start(&self.spec).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -83,6 +97,12 @@ impl Prepared {
         let exit = machine.wait(PATIENCE).expect("can be watched").expect("ends by itself");
         (exit, machine)
     }
+}
+
+/// A saved machine.
+pub(crate) struct Save {
+    pub(crate) directory: TempDir,
+    pub(crate) saved: SavedMachine,
 }
 
 /// How `guest` ends on a plain machine.

@@ -9,6 +9,8 @@ mod ends;
 mod harness;
 mod observing;
 mod ownership;
+mod saved;
+mod saved_refused;
 mod start;
 mod time;
 mod topology;

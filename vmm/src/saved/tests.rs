@@ -1,0 +1,100 @@
+//! Packing, unpacking and what is refused.
+
+use super::*;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use tempfile::TempDir;
+
+const RAM_BYTES: u64 = 64 << 20;
+
+/// A save of a machine that never was.
+fn saved() -> (TempDir, SavedMachine) {
+    let directory = tempfile::tempdir().expect("a directory");
+    for node in 0..2 {
+        let file = File::create(directory.path().join(ram_name(node))).expect("makes");
+        file.set_len(RAM_BYTES).expect("grows");
+        file.write_all_at(&[node as u8 + 1; 10_000], 5_000_000).expect("writes");
+        file.write_all_at(&[0; 8192], 9_000_000).expect("writes");
+    }
+    std::fs::write(directory.path().join(STATE), b"CPUs and devices").expect("writes");
+    let description = Description {
+        format: FORMAT,
+        emulator: "QEMU 10.0.13".into(),
+        machine: vec!["-smp 4".into()],
+        window: Some(64 << 20),
+        host: None,
+        files: Vec::new(),
+    };
+    let saved = SavedMachine::seal(directory.path(), 2, description).expect("is sealed");
+    (directory, saved)
+}
+
+fn packed(saved: &SavedMachine) -> Vec<u8> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    saved.pack(file.path()).expect("packs");
+    std::fs::read(file.path()).expect("reads")
+}
+
+fn unpack(bytes: &[u8], directory: &Path) -> Result<SavedMachine, SavedError> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), bytes).expect("writes");
+    SavedMachine::unpack(file.path(), directory)
+}
+
+#[test]
+fn what_is_unpacked_is_what_was_packed() {
+    let (original, saved) = saved();
+    let directory = tempfile::tempdir().expect("a directory");
+    let unpacked = unpack(&packed(&saved), directory.path()).expect("unpacks");
+    assert_eq!(unpacked.description(), saved.description());
+    for name in ["ram0", "ram1", STATE, DESCRIPTION] {
+        let read = |directory: &TempDir| std::fs::read(directory.path().join(name)).expect("reads");
+        assert!(read(&original) == read(&directory), "{name} differs");
+    }
+    let blocks = std::fs::metadata(directory.path().join("ram0")).expect("is there").blocks();
+    assert!(blocks * 512 < 64 << 10, "{blocks} blocks for three pages");
+    assert_eq!(SavedMachine::open(directory.path()).expect("opens"), unpacked);
+}
+
+#[test]
+fn equal_saves_give_equal_bytes() {
+    let ((_first, one), (_second, other)) = (saved(), saved());
+    assert!(packed(&one) == packed(&other));
+    assert!(packed(&one).len() < 2048, "{} bytes", packed(&one).len());
+}
+
+#[test]
+fn a_directory_in_use_is_not_overwritten() {
+    let (directory, saved) = saved();
+    let error = unpack(&packed(&saved), directory.path()).expect_err("refused").to_string();
+    assert!(error.ends_with("/ram0 of the saved machine"), "{error}");
+}
+
+#[test]
+fn damaged_packs_are_refused() {
+    let (_directory, saved) = saved();
+    let bytes = packed(&saved);
+    let refusal = |bytes: &[u8]| {
+        let directory = tempfile::tempdir().expect("a directory");
+        unpack(bytes, directory.path()).expect_err("refused").to_string()
+    };
+    for damaged in [&bytes[..bytes.len() / 2], b"not a pack", b"", &zstd::encode_all(&b"other"[..], 3).expect("packs")]
+    {
+        let error = refusal(damaged);
+        assert!(error.contains("is not a saved machine that this program can use"), "{error}");
+    }
+    let mut content = zstd::decode_all(&bytes[..]).expect("is zstd");
+    let at = content.windows(4).position(|window| window == [2; 4]).expect("has the second node's page");
+    content[at] = 3;
+    let error = refusal(&zstd::encode_all(&content[..], 3).expect("packs"));
+    assert!(error.starts_with("the saved machine is damaged") && error.contains("/ram1 has "), "{error}");
+}
+
+#[test]
+fn a_description_names_no_paths() {
+    let (directory, _) = saved();
+    let path = directory.path().join(DESCRIPTION);
+    let text = std::fs::read_to_string(&path).expect("reads");
+    std::fs::write(&path, text.replace("\"ram0\"", "\"../ram0\"")).expect("writes");
+    let error = SavedMachine::open(directory.path()).expect_err("refused").to_string();
+    assert!(error.contains("it names the file \"../ram0\""), "{error}");
+}

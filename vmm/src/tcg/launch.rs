@@ -1,0 +1,129 @@
+//! From a spec to an emulator that answers and stands still: open files → process → conversation.
+
+use super::arguments::{arguments, Inherited, Origin};
+use super::memory_map::{self, WINDOW_BYTES_MAX};
+use super::process::Process;
+use super::qmp::Qmp;
+use super::{files, Emulator};
+use crate::console::ConsoleTail;
+use crate::spec::WINDOW_ALIGNMENT;
+use crate::{Gpa, MachineError, MachineSpec, StartError};
+use serde_json::{json, Value};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time for an emulator to come up; with 250 CPUs on a busy host that is seconds.
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A window that is open, with its size and its place.
+#[derive(Debug)]
+pub(super) struct OpenWindow {
+    pub(super) file: File,
+    pub(super) bytes: u64,
+    pub(super) at: Gpa,
+}
+
+/// A machine whose CPUs stand still.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) process: Process,
+    pub(super) qmp: Qmp,
+    pub(super) version: String,
+    pub(super) window: Option<OpenWindow>,
+    pub(super) console: ConsoleTail,
+}
+
+/// Starts an emulator for `spec` with `ram` as its memory; `also` is what else it finds open.
+pub(super) fn launch(
+    emulator: &Emulator,
+    spec: &MachineSpec,
+    origin: Origin<'_>,
+    ram: &[Arc<File>],
+    also: &[RawFd],
+) -> Result<Launched, StartError> {
+    let invocation = emulator.invocation()?;
+    let window = spec.window.as_deref().map(|path| open_window(path, spec)).transpose()?;
+    let console = make_console(&spec.directory)?;
+    let (control, theirs) =
+        UnixStream::pair().map_err(|source| StartError::Host { doing: "make the control socket", source })?;
+    let inherited = Inherited {
+        control: theirs.as_raw_fd(),
+        ram: ram.iter().map(|file| file.as_raw_fd()).collect(),
+        window: window.as_ref().map(|window| (window.file.as_raw_fd(), window.bytes)),
+    };
+    let arguments = arguments(&spec.topology, spec.clock, spec.seed, origin, &inherited);
+    let mut open = inherited.ram;
+    open.push(inherited.control);
+    open.extend(inherited.window.map(|(file, _)| file));
+    open.extend(also);
+    let mut process = Process::start(&invocation, &arguments, &spec.directory, open)?;
+    // With our copy of its end closed, its death is an end of the stream.
+    drop(theirs);
+    let window_at = window.as_ref().map(|window| window.at);
+    match converse(control, window_at) {
+        Ok((qmp, version)) => Ok(Launched { process, qmp, version, window, console }),
+        Err(error) => Err(explain(error, &mut process)),
+    }
+}
+
+impl Launched {
+    /// Has the emulator do `work`; what goes wrong is explained by what it said.
+    pub(super) fn steer<T>(&mut self, work: impl FnOnce(&mut Qmp) -> Result<T, MachineError>) -> Result<T, StartError> {
+        work(&mut self.qmp).map_err(|error| explain(error, &mut self.process))
+    }
+}
+
+/// The first words: the machine is made, and it is as it should be.
+fn converse(control: UnixStream, window_at: Option<Gpa>) -> Result<(Qmp, String), MachineError> {
+    let (mut qmp, version) = Qmp::connect(control, START_TIMEOUT)?;
+    if let Some(at) = window_at {
+        let command = "query-memory-devices";
+        let devices = qmp.execute(command, json!({}), START_TIMEOUT)?;
+        let seen = devices.pointer("/0/data/addr").and_then(Value::as_u64);
+        if seen != Some(at.0) {
+            let seen = seen.map_or_else(|| "nowhere".to_owned(), |seen| Gpa(seen).to_string());
+            let problem = format!("the window is at {seen}, and the guest was told {at}; {version} is not supported");
+            return Err(MachineError::Answer { command: command.into(), problem });
+        }
+    }
+    Ok((qmp, version))
+}
+
+/// An emulator that does not come up either has ended, and its log says why, or does not do as it is told.
+fn explain(error: MachineError, process: &mut Process) -> StartError {
+    let status = match error {
+        // The socket is closed an instant before the process has ended.
+        MachineError::Ended => process.wait_briefly(),
+        _ => None,
+    };
+    let log = process.log();
+    match status {
+        Some(status) => StartError::EmulatorEnded { status: status.to_string(), log },
+        None => StartError::EmulatorUnusable { problem: error.to_string(), log },
+    }
+}
+
+fn open_window(path: &Path, spec: &MachineSpec) -> Result<OpenWindow, StartError> {
+    let unusable = |source| StartError::File { what: "window", path: path.into(), source };
+    let file = File::options().read(true).write(true).open(path).map_err(unusable)?;
+    let bytes = file.metadata().map_err(unusable)?.len();
+    if bytes == 0 || bytes > WINDOW_BYTES_MAX || !bytes.is_multiple_of(WINDOW_ALIGNMENT) {
+        return Err(StartError::WindowSize { path: path.into(), bytes, granule: WINDOW_ALIGNMENT });
+    }
+    Ok(OpenWindow { file, bytes, at: memory_map::window_at(&spec.topology) })
+}
+
+/// The console is there before the emulator, so that it can be followed from the start.
+fn make_console(directory: &Path) -> Result<ConsoleTail, StartError> {
+    let path = directory.join(files::CONSOLE);
+    let open = || -> io::Result<ConsoleTail> {
+        File::create(&path)?;
+        ConsoleTail::open(&path)
+    };
+    open().map_err(|source| StartError::File { what: "console", path: path.clone(), source })
+}

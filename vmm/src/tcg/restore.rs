@@ -1,0 +1,39 @@
+//! How a machine takes the state of a save.
+
+use super::launch::START_TIMEOUT;
+use super::qmp::Qmp;
+use crate::MachineError;
+use serde_json::{json, Value};
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+/// Between two looks at whether the state is there: it takes some milliseconds.
+const POLL: Duration = Duration::from_millis(1);
+
+/// What both ends of a save have to agree on: RAM stays where it is, and no network is told of a machine that moved, which would be
+/// a timer in the guest's time.
+pub(super) fn agree(qmp: &mut Qmp) -> Result<(), MachineError> {
+    let capability = json!({"capabilities": [{"capability": "x-ignore-shared", "state": true}]});
+    qmp.execute("migrate-set-capabilities", capability, START_TIMEOUT)?;
+    qmp.execute("migrate-set-parameters", json!({"announce-rounds": 0}), START_TIMEOUT).map(drop)
+}
+
+/// Loads the open file `state` into a machine that waits for it.
+pub(super) fn restore(qmp: &mut Qmp, state: RawFd) -> Result<(), MachineError> {
+    agree(qmp)?;
+    let command = "migrate-incoming";
+    qmp.execute(command, json!({"uri": format!("file:/proc/self/fd/{state}")}), START_TIMEOUT)?;
+    let deadline = Instant::now() + START_TIMEOUT;
+    while status(qmp)? == "inmigrate" {
+        if Instant::now() > deadline {
+            return Err(MachineError::Silent { command: command.into(), timeout: START_TIMEOUT });
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+fn status(qmp: &mut Qmp) -> Result<String, MachineError> {
+    let status = qmp.execute("query-status", json!({}), START_TIMEOUT)?;
+    Ok(status.get("status").and_then(Value::as_str).unwrap_or_default().to_owned())
+}

@@ -2,20 +2,37 @@
 
 MIRROR_VARIABLE = "KTSTR_DEBIAN_MIRROR"
 
+# Bazel tells the status only in a warning of its own.
+_NOT_FETCHED = """\
+could not fetch {name} {version} from {url}; Bazel's warning about this address says why
+  if the mirror cannot be reached: name another one with --repo_env={variable}=<URL of a mirror>
+  if it has the package no longer (404: its suite has moved on): name one that keeps old packages, in the same way, or use
+  a newer version of ktstr; in a checkout of ktstr, `tools/lock/refresh {lock}` writes the lock file again"""
+
 def _mirror_of_sources(text):
-    """The first mirror that ends in /debian in the text of an apt source file, or None."""
+    """The first address that ends in /debian in the text of an apt source file, or None."""
     for line in text.split("\n"):
-        if line.startswith("URIs:") or line.startswith("deb "):
-            for word in line.split(" "):
-                if word.rstrip("/").endswith("/debian"):
-                    return word.rstrip("/")
+        words = [word for word in line.replace("\t", " ").split(" ") if word]
+        for word in words[1:] if words and words[0] in ["URIs:", "deb"] else []:
+            if "://" in word and word.removesuffix("/").endswith("/debian"):
+                return word.removesuffix("/")
     return None
+
+def _source_files(rctx):
+    """The files that apt reads, those of the newer format first, as tools/bazelw/mirror.sh has them."""
+    parts = rctx.path("/etc/apt/sources.list.d")
+    entries = sorted([str(path) for path in parts.readdir(watch = "no")]) if parts.exists else []
+    return (
+        [name for name in entries if name.endswith(".sources")] +
+        ["/etc/apt/sources.list"] +
+        [name for name in entries if name.endswith(".list")]
+    )
 
 def _mirror(rctx):
     named = rctx.getenv(MIRROR_VARIABLE)
     if named:
-        return named.rstrip("/")
-    for name in ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"]:
+        return named.removesuffix("/")
+    for name in _source_files(rctx):
         file = rctx.path(name)
         found = _mirror_of_sources(rctx.read(file, watch = "no")) if file.exists else None
         if found:
@@ -43,11 +60,12 @@ def fetch_packages(rctx, packages, lock):
     ]
     for index, package in enumerate(packages):
         if not downloads[index].wait().success:
-            fail("could not fetch {} {} ({}) from the Debian mirror: if the pool no longer has it, refresh the lock with `tools/lock/refresh {}`".format(
-                package["name"],
-                package["version"],
-                package["path"],
-                lock,
+            fail(_NOT_FETCHED.format(
+                lock = lock,
+                name = package["name"],
+                url = "{}/{}".format(mirror, package["path"]),
+                variable = MIRROR_VARIABLE,
+                version = package["version"],
             ))
         parts = "packages/{}".format(index)
         rctx.extract("packages/{}.deb".format(index), output = parts)

@@ -20,8 +20,14 @@ split_arguments() {
     shift
   done
   command=("${@:1:1}") arguments=("${@:2}")
+  if command_fetches; then
+    mapfile -t options < <(registry_options)
+  fi
+}
+
+# Whether the command can need a repository: the others do not know the options for that.
+command_fetches() {
   case ${command[*]} in
-    '' | clean | dump | help | license | shutdown | version | analyze-profile | canonicalize-flags) ;;
-    *) mapfile -t options < <(registry_options) ;;
+    '' | clean | dump | help | license | shutdown | version | analyze-profile | canonicalize-flags) return 1 ;;
   esac
 }

@@ -3,6 +3,15 @@
 # Only mounts are private: processes, network and users are the machine's, so Bazel's server outlives the call, and a
 # terminal's interrupt reaches Bazel.
 
+# Appends to options what stands for modules of the Central Registry that the root has copies of; nothing here uses
+# these. Not in the rc file, where a path can only be relative to the workspace, which may be another one.
+stub_options() {
+  local stub
+  for stub in "$repository"/tools/bazelw/stubs/*; do
+    options+=(--override_module="${stub##*/}=$stub")
+  done
+}
+
 # Runs Bazel in root $1 with the command line that split_arguments has split; replaces this process.
 run_in_root() {
   local name mounts=() variables=() cargo=${CARGO_HOME:-$HOME/.cargo}
@@ -16,6 +25,7 @@ run_in_root() {
   for name in CI TERM COLUMNS LANG LC_ALL USER LOGNAME http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [[ -n ${!name:-} ]] && variables+=(--setenv "$name" "${!name}")
   done
+  command_fetches && stub_options
   # For programs that `bazel run` starts and that call Bazel themselves.
   variables+=(--setenv KTSTR_BAZEL_STARTUP "--bazelrc=$repository/tools/bazelw/bazelrc --output_user_root=$cache/bazel"
     --setenv KTSTR_BAZEL_OPTIONS "${options[*]}")

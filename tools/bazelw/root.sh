@@ -113,7 +113,7 @@ make_root() {
     "$ROOT_SUITE" "$building" "$mirror" </dev/null >"$log" 2>&1 9>&- &
   maker=$!
   # A background process of a script does not get the terminal's interrupt: hand it on, and leave nothing behind.
-  trap 'kill -TERM "$maker" 2>/dev/null; wait "$maker"; remove_tree "$building"; die "interrupted; run it again to start over"' INT TERM HUP
+  trap 'stop_making "$maker" "$building"' INT TERM HUP
   follow_log "$log" "$maker" "$building"
   wait "$maker" || status=$?
   trap - INT TERM HUP
@@ -126,6 +126,14 @@ make_root() {
   mv -T "$building" "$root"
   exec 9>&-
   say "the private root is ready"
+}
+
+# Ends mmdebstrap, process $1, and the making of root $2.
+stop_making() {
+  kill -TERM "$1" 2>/dev/null || true
+  wait "$1" || true
+  remove_tree "$2"
+  die "interrupted; run it again to start over"
 }
 
 # Ends with a message, and without the root $1, if it has no Bazel that fits: a distribution moves on.

@@ -9,8 +9,12 @@ could not fetch {name} {version} from {url}; Bazel's warning about this address 
   if it has the package no longer (404: its suite has moved on): name one that keeps old packages, in the same way, or use
   a newer version of ktstr; in a checkout of ktstr, `tools/lock/refresh {lock}` writes the lock file again"""
 
-def _mirror_of_sources(text):
-    """The first address that ends in /debian in the text of an apt source file, or None."""
+def mirror_of_sources(text):
+    """The first address that ends in /debian in the text of an apt source file, or None.
+
+    Args:
+      text: of the file
+    """
     for line in text.split("\n"):
         words = [word for word in line.replace("\t", " ").split(" ") if word]
         for word in words[1:] if words and words[0] in ["URIs:", "deb"] else []:
@@ -34,7 +38,7 @@ def _mirror(rctx):
         return named.removesuffix("/")
     for name in _source_files(rctx):
         file = rctx.path(name)
-        found = _mirror_of_sources(rctx.read(file, watch = "no")) if file.exists else None
+        found = mirror_of_sources(rctx.read(file, watch = "no")) if file.exists else None
         if found:
             return found
     fail("no Debian mirror in the apt sources of this machine; name one: --repo_env={}=<URL of a mirror>".format(MIRROR_VARIABLE))

@@ -55,4 +55,17 @@ check "$(split --bazelrc)" '--bazelrc |  |  | ' 'a value that is not there'
 check "$(split shutdown)" ' | shutdown |  | ' 'a command that fetches nothing'
 check "$(split)" ' |  |  | ' 'nothing'
 
+# All of bazelw with a Bazel on PATH: that one gets the registries, too.
+program bazel '[[ $1 == --version ]] && echo "bazel $(<"$TEST_TMPDIR/copy/.bazelversion")" || echo "$@"'
+mkdir -p "$TEST_TMPDIR/copy/tools/bazelw"
+cp -L bazelw "$TEST_TMPDIR/copy"
+cp -L tools/bazelw/* "$TEST_TMPDIR/copy/tools/bazelw"
+echo 7.7.1 >"$TEST_TMPDIR/copy/.bazelversion"
+check "$(
+  export PATH=$TEST_TMPDIR/bin:$PATH KTSTR_CACHE=$TEST_TMPDIR/other
+  export KTSTR_DEBIAN_MIRROR=http://d.example/debian/ KTSTR_NPM_REGISTRY=http://n.example/ KTSTR_PYPI_INDEX=http://p.example/simple/
+  "$TEST_TMPDIR/copy/bazelw" --output_base /x test //...
+)" '--output_base /x test --repo_env=KTSTR_DEBIAN_MIRROR=http://d.example/debian --repo_env=KTSTR_NPM_REGISTRY=http://n.example --repo_env=KTSTR_PYPI_INDEX=http://p.example/simple //...' \
+  'a Bazel on PATH'
+
 echo "$checks checks"

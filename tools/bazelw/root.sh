@@ -159,6 +159,8 @@ remove_tree() {
   if is_root; then
     rm -rf --one-file-system "$1"
   else
-    mmdebstrap --unshare-helper rm -rf "$1"
+    # What is in it is removed as those users, who may not remove the directory itself from one of ours.
+    mmdebstrap --unshare-helper find "$1" -xdev -mindepth 1 -delete >/dev/null 2>&1 || true
+    rm -rf "$1"
   fi
 }

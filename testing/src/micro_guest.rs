@@ -3,14 +3,18 @@
 //! Each is a table of bytes with the disassembly beside them (32-bit code, Intel syntax), so that what runs is what is written, and needs no
 //! assembler. To add one: a function here that gives its lines, and a test in the suite that says what every machine must make of it.
 
+mod saving;
+mod time;
+
+pub use saving::{add_to_kept, save_then, KEPT, KEPT_VALUE};
+pub use time::{time, time_and_hang};
+
 use crate::elf::{pvh_image, Section};
 
 /// Where code is loaded and entered.
 pub const CODE: u32 = 0x10_0000;
 /// Where guests leave their results; see the guest for the layout.
 pub const RESULT: u32 = 0x20_0000;
-/// Where guests that are saved keep what they had before.
-pub const KEPT: u32 = RESULT + 0x1000;
 /// Page tables of guests that use paging.
 const TABLES: u32 = 0x30_0000;
 const PAGE_BYTES: u32 = 4096;
@@ -174,43 +178,6 @@ pub fn count() -> MicroGuest {
     ])
 }
 
-/// Writes to the save's port.
-const SAVE: Lines<'_> =
-    &[(&[0x66, 0xba, 0x05, 0x05], "mov  dx, 0x505"), (&[0xb0, 0x01], "mov  al, 1"), (&[0xee], "out  dx, al")];
-
-/// What [`saves_then`] leaves at [`KEPT`] before it stops itself.
-pub const KEPT_VALUE: u32 = 0x5a7e_5a00;
-
-/// Stores [`KEPT_VALUE`] at [`KEPT`], writes an `S` to the first serial port, stops itself for a save and goes on as `rest`.
-pub fn save_then(rest: &MicroGuest) -> MicroGuest {
-    let (at, value) = (KEPT.to_le_bytes(), KEPT_VALUE.to_le_bytes());
-    let mut guest = MicroGuest::new(&[
-        (
-            &[0xc7, 0x05, at[0], at[1], at[2], at[3], value[0], value[1], value[2], value[3]],
-            "mov  dword ptr [KEPT], KEPT_VALUE",
-        ),
-        (&[0x66, 0xba, 0xf8, 0x03], "mov  dx, 0x3f8"),
-        (&[0xb0, b'S'], "mov  al, 'S'"),
-        (&[0xee], "out  dx, al"),
-    ])
-    .then(SAVE);
-    guest.code.extend(&rest.code);
-    guest.others.extend(rest.others.iter().cloned());
-    guest
-}
-
-/// Adds 1 to the word at [`KEPT`] and exits with the low 7 bits of the sum.
-pub fn add_to_kept() -> MicroGuest {
-    let at = KEPT.to_le_bytes();
-    MicroGuest::new(&[
-        (&[0xff, 0x05, at[0], at[1], at[2], at[3]], "inc  dword ptr [KEPT]"),
-        (&[0xa1, at[0], at[1], at[2], at[3]], "mov  eax, [KEPT]"),
-        (&[0x24, 0x7f], "and  al, 0x7f"),
-        (&[0xe6, 0xf4], "out  0xf4, al"),
-    ])
-    .then(HANG)
-}
-
 /// Subleaves that [`topology_leaves`] stores of each leaf: four caches, or three levels and the end. QEMU 10.0 aborts when a guest asks leaf
 /// 0x1f for a subleaf after the end (target/i386/cpu.c, `encode_topo_cpuid1f`).
 pub const SUBLEAVES: u32 = 4;
@@ -242,35 +209,6 @@ pub fn topology_leaves() -> MicroGuest {
         ])
     });
     leaves.then(end).then(HANG)
-}
-
-/// Stores the time stamp counter before and after a loop of a million instructions, as two 64-bit words at [`RESULT`].
-fn timing() -> MicroGuest {
-    let at = RESULT.to_le_bytes();
-    MicroGuest::new(&[
-        (&[0xbf, at[0], at[1], at[2], at[3]], "mov  edi, RESULT"),
-        (&[0xfc], "cld"),
-        (&[0x0f, 0x31], "rdtsc"),
-        (&[0xab], "stosd"),
-        (&[0x89, 0xd0], "mov  eax, edx"),
-        (&[0xab], "stosd"),
-        (&[0xb9, 0x40, 0x42, 0x0f, 0x00], "mov  ecx, 1000000"),
-        (&[0xe2, 0xfe], "loop $"),
-        (&[0x0f, 0x31], "rdtsc"),
-        (&[0xab], "stosd"),
-        (&[0x89, 0xd0], "mov  eax, edx"),
-        (&[0xab], "stosd"),
-    ])
-}
-
-/// Stores the time stamp counter before and after a loop of a million instructions, as two 64-bit words at [`RESULT`], and exits with 0.
-pub fn time() -> MicroGuest {
-    timing().then(&[(&[0xb0, 0x00], "mov  al, 0"), (&[0xe6, 0xf4], "out  0xf4, al")]).then(HANG)
-}
-
-/// As [`time`], but hangs.
-pub fn time_and_hang() -> MicroGuest {
-    timing().then(HANG)
 }
 
 /// Loads the first word of the window at guest-physical `window`, stores it, incremented, in the window's second page, and exits

@@ -5,10 +5,12 @@
 //!                                          ├─ console()    bytes of the first serial port
 //!                                          ├─ memory()     guest-physical reads from outside
 //!                                          └─ registers()  every virtual CPU
+//! MachineSpec ──MachineBackend::save───▶ SavedMachine ──Start::Saved──▶ MachineSpec of any number of machines
 //! ```
 //!
 //! A machine boots a kernel image with a PVH entry (an ELF file), shows it the exact topology that was declared, and ends with one
-//! [`Exit`] that says why. It never outlives its owner: neither a dropped [`Machine`] nor a killed process leaves one behind.
+//! [`Exit`] that says why. Or it starts where the guest of a save stopped itself ([`saved`]). It never outlives its owner: neither a
+//! dropped [`Machine`] nor a killed process leaves one behind.
 //!
 //! To add a back end: implement [`MachineBackend`] and [`Machine`] in a folder of its own, declare its [`Capabilities`], and put it to
 //! the conformance suite (`tests/conformance`).

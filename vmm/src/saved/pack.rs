@@ -18,8 +18,8 @@ use std::path::Path;
 const MAGIC: &[u8; 16] = b"ktstr save 0001\n";
 /// The end of a file's pages.
 const END: u64 = u64::MAX;
-/// Level 3 gives a sixth of a Linux guest's pages at 300 MB a second; level 9 a tenth less at a fifth of the speed. Fixed, since it
-/// decides the bytes.
+/// Of 95 MB of a Linux guest level 3 makes 19.2 MB in 0.27 s, level 9 makes 17.5 MB in 1.5 s. Fixed, since it decides the bytes; so does
+/// the version of zstd.
 const LEVEL: i32 = 3;
 /// A description has some hundred bytes.
 const DESCRIPTION_BYTES_MAX: u32 = 1 << 20;

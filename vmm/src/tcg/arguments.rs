@@ -71,7 +71,10 @@ pub(super) fn arguments(
         );
         line.pair("-device", "nvdimm,memdev=window,id=nvdimm-window");
     }
-    time(&mut line, clock, seed);
+    time(&mut line, clock);
+    if clock == Clock::Virtual {
+        line.pair("-seed", seed.to_string());
+    }
     match origin {
         Origin::Boot(boot) => kernel(&mut line, boot),
         Origin::Save(boot) => {
@@ -92,8 +95,7 @@ pub(super) fn identity(topology: &Topology, clock: Clock, window: bool) -> Vec<S
     machine(&mut line, topology, window);
     memory(&mut line, topology, &[], "");
     nodes(&mut line, topology);
-    let seed_free = 0;
-    time(&mut line, clock, seed_free);
+    time(&mut line, clock);
     let words: Vec<String> = line.0.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
     words.chunks(2).map(|pair| pair.join(" ")).collect()
 }
@@ -166,14 +168,13 @@ fn nodes(line: &mut Line, topology: &Topology) {
     }
 }
 
-fn time(line: &mut Line, clock: Clock, seed: u64) {
+fn time(line: &mut Line, clock: Clock) {
     match clock {
         Clock::Real => line.pair("-accel", "tcg,thread=multi"),
         Clock::Virtual => line
             .pair("-accel", "tcg,thread=single")
             .pair("-icount", format!("shift={ICOUNT_SHIFT},sleep=off"))
-            .pair("-rtc", "base=2026-01-01T00:00:00,clock=vm")
-            .pair("-seed", seed.to_string()),
+            .pair("-rtc", "base=2026-01-01T00:00:00,clock=vm"),
     };
 }
 
@@ -194,83 +195,4 @@ impl Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ktstr_model::topology::TopologySpec;
-    use ktstr_model::Mebibytes;
-
-    fn line(topology: &Topology, clock: Clock, window: Option<(RawFd, u64)>) -> String {
-        let boot = Boot { kernel: Path::new("/k/a,b"), initramfs: Some(Path::new("/i")), command_line: "quiet a=b" };
-        let inherited = Inherited { control: 9, ram: (20..20 + topology.numa_nodes() as RawFd).collect(), window };
-        let words = arguments(topology, clock, 7, Origin::Boot(boot), &inherited);
-        let text = words.join(OsStr::new(" ")).into_string().expect("text");
-        text.replace(" -", "\n-")
-    }
-
-    #[test]
-    fn one_node_with_a_window_under_the_real_clock() {
-        let topology = Topology::new(1, 2, 2, 2).expect("can be");
-        let expected = "-nodefaults
--no-user-config
--display none
--no-reboot
--S
--chardev socket,id=control,fd=9,server=off
--mon chardev=control,mode=control
--chardev file,id=console,path=console
--serial chardev:console
--device isa-debug-exit,iobase=0xf4,iosize=4
--d cpu_reset
--D resets.log
--M q35,smm=off,sata=off,smbus=off,i8042=off,vmport=off,memory-backend=ram0,nvdimm=on
--cpu SapphireRapids
--smp 8,sockets=1,dies=2,cores=2,threads=2
--m 1024M,slots=1,maxmem=2048M
--object memory-backend-file,id=ram0,size=1073741824,mem-path=/proc/self/fd/20,share=on
--object memory-backend-file,id=window,size=67108864,mem-path=/proc/self/fd/30,share=on
--device nvdimm,memdev=window,id=nvdimm-window
--accel tcg,thread=multi
--kernel /k/a,b
--initrd /i
--append quiet a=b";
-        assert_eq!(line(&topology, Clock::Real, Some((30, 64 << 20))), expected);
-    }
-
-    #[test]
-    fn nodes_have_their_own_memory_cpus_and_distances() {
-        let spec = TopologySpec {
-            numa_nodes: 2,
-            llcs: 4,
-            cores_per_llc: 2,
-            threads_per_core: 1,
-            memory: Some(Mebibytes(1025)),
-            distances: Some(vec![vec![10, 32], vec![20, 10]]),
-        };
-        let line = line(&spec.resolve("t").expect("can be"), Clock::Virtual, None);
-        let expected = "-M q35,smm=off,sata=off,smbus=off,i8042=off,vmport=off
--cpu SapphireRapids
--smp 8,sockets=2,dies=2,cores=2,threads=1
--m 1025M,slots=1,maxmem=2049M
--object memory-backend-file,id=ram0,size=537919488,mem-path=/proc/self/fd/20,share=on
--object memory-backend-file,id=ram1,size=536870912,mem-path=/proc/self/fd/21,share=on
--numa node,nodeid=0,memdev=ram0
--numa node,nodeid=1,memdev=ram1
--numa cpu,node-id=0,socket-id=0
--numa cpu,node-id=1,socket-id=1
--numa dist,src=0,dst=1,val=32
--numa dist,src=1,dst=0,val=20
--accel tcg,thread=single
--icount shift=3,sleep=off
--rtc base=2026-01-01T00:00:00,clock=vm
--seed 7
--kernel";
-        assert!(line.contains(expected), "{line}");
-    }
-
-    #[test]
-    fn apic_ids_beyond_eight_bits_get_interrupt_remapping() {
-        let with = |topology: Topology| line(&topology, Clock::Real, None).contains("intel-iommu,intremap=on,eim=on");
-        assert!(with(Topology::new(1, 14, 9, 2).expect("can be")));
-        assert!(!with(Topology::new(1, 14, 8, 2).expect("can be")));
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use super::arguments::{identity, Boot, Origin};
 use super::launch::{launch, Launched, START_TIMEOUT};
 use super::machine::TcgMachine;
-use super::restore::restore;
+use super::restore::{restore, settle};
 use super::{memory_map, ram, save, stub, Emulator};
 use crate::saved::{self, Description, STATE};
 use crate::{
@@ -61,6 +61,9 @@ impl TcgBackend {
         let wanted = describe(spec, &launched);
         saved.description().check_fits(&wanted, saved.directory())?;
         launched.steer(|qmp| restore(qmp, state.as_raw_fd()))?;
+        if spec.clock == Clock::Virtual {
+            launched.steer(settle)?;
+        }
         let memory = ram::private(launched.process.id(), &spec.topology, &ram, launched.window.take())?;
         Ok((launched, memory))
     }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! One emulator process a machine. It is steered over a socket pair that it inherits, gets RAM and window as open files, and writes its
-//! console and its logs into the machine's directory. It starts stopped and goes on when it has answered.
+//! console and its logs into the machine's directory. It starts stopped and goes on when it has answered, or when it has taken the state
+//! of a save (`restore`).
 
 mod arguments;
 mod backend;

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Between two looks at whether the state is there: it takes some milliseconds.
 const POLL: Duration = Duration::from_millis(1);
 
+/// A device that no emulator has.
+const NO_DEVICE: &str = "ktstr-none";
+
 /// What both ends of a save have to agree on: RAM stays where it is, and no network is told of a machine that moved, which would be
 /// a timer in the guest's time.
 pub(super) fn agree(qmp: &mut Qmp) -> Result<(), MachineError> {
@@ -31,6 +34,19 @@ pub(super) fn restore(qmp: &mut Qmp, state: RawFd) -> Result<(), MachineError> {
         std::thread::sleep(POLL);
     }
     Ok(())
+}
+
+/// Waits until the emulator has nothing left to tidy up, so that a run under the virtual clock depends on the guest alone.
+///
+/// Loading a state changes the emulator's memory map. What the old map held is freed by its RCU thread up to 50 ms later, which kicks
+/// the CPU that runs at that moment (QEMU 10.0, accel/tcg/tcg-accel-ops-rr.c, `rr_force_rcu`): its turn ends early, at a point
+/// that the host's load decides. The command below waits for all that was to be freed when it fails (system/qdev-monitor.c,
+/// `qmp_device_add` calls `drain_call_rcu`), and it fails because there is no such device. It takes about 50 ms.
+pub(super) fn settle(qmp: &mut Qmp) -> Result<(), MachineError> {
+    match qmp.execute("device_add", json!({"driver": NO_DEVICE}), START_TIMEOUT) {
+        Err(MachineError::Answer { .. }) => Ok(()),
+        answer => answer.map(drop),
+    }
 }
 
 fn status(qmp: &mut Qmp) -> Result<String, MachineError> {

@@ -1,6 +1,6 @@
 //! Guests that stop themselves for a save.
 
-use super::{Lines, MicroGuest, HANG, RESULT};
+use super::{printing, Lines, MicroGuest, HANG, RESULT};
 
 /// Where such guests keep what they had before the save.
 pub const KEPT: u32 = RESULT + 0x1000;
@@ -28,6 +28,11 @@ pub fn save_then(rest: &MicroGuest) -> MicroGuest {
     guest.code.extend(&rest.code);
     guest.others.extend(rest.others.iter().cloned());
     guest
+}
+
+/// Writes `text` to the first serial port and stops itself for a save.
+pub fn print_and_save(text: &str) -> MicroGuest {
+    printing(text).then(SAVE).then(HANG)
 }
 
 /// Adds 1 to the word at [`KEPT`] and exits with the low 7 bits of the sum.

@@ -98,3 +98,25 @@ fn a_description_names_no_paths() {
     let error = SavedMachine::open(directory.path()).expect_err("refused").to_string();
     assert!(error.contains("it names the file \"../ram0\""), "{error}");
 }
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let (_directory, saved) = saved();
+    let refusal = |change: &dyn Fn(&mut Description)| {
+        let mut other = saved.description().clone();
+        change(&mut other);
+        other.check_fits(saved.description(), Path::new("/s")).expect_err("refused").to_string()
+    };
+    assert_eq!(
+        refusal(&|saved| saved.emulator = "QEMU 11.1.2".into()),
+        "the saved machine /s does not fit: the emulator is QEMU 10.0.13 here, and was QEMU 11.1.2 when it was saved; make a save \
+         for this machine"
+    );
+    assert!(
+        refusal(&|saved| saved.machine.push("-more".into())).contains("the machine is nothing here, and was `-more`")
+    );
+    assert!(refusal(&|saved| saved.window = None).contains("the window is 67108864 bytes here, and was none"));
+    assert!(refusal(&|saved| saved.host = Some("CPU".into())).contains("the host's processor is any here, and was CPU"));
+    let (same, wanted) = (saved.description(), Description { files: Vec::new(), ..saved.description().clone() });
+    assert!(same.check_fits(&wanted, Path::new("/s")).is_ok());
+}

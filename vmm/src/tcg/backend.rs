@@ -85,7 +85,7 @@ impl MachineBackend for TcgBackend {
             Start::Saved(saved) => self.start_saved(spec, saved)?,
         };
         launched.steer(|qmp| qmp.execute("cont", json!({}), START_TIMEOUT))?;
-        let Launched { process, qmp, version, console, window: _ } = launched;
+        let Launched { process, qmp, version, console, .. } = launched;
         tracing::debug!(%version, topology = %spec.topology, clock = spec.clock.name(), "machine runs");
         let directory = spec.directory.clone();
         Ok(Box::new(TcgMachine { process, qmp, version, memory, console, directory, exit: None }))

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ pub(super) struct Launched {
     pub(super) version: String,
     pub(super) window: Option<OpenWindow>,
     pub(super) console: ConsoleTail,
+    pub(super) console_path: PathBuf,
 }
 
 /// Starts an emulator for `spec` with `ram` as its memory; `also` is what else it finds open.
@@ -48,7 +49,8 @@ pub(super) fn launch(
 ) -> Result<Launched, StartError> {
     let invocation = emulator.invocation()?;
     let window = spec.window.as_deref().map(|path| open_window(path, spec)).transpose()?;
-    let console = make_console(&spec.directory)?;
+    let console_path = spec.directory.join(files::CONSOLE);
+    let console = make_console(&console_path)?;
     let (control, theirs) =
         UnixStream::pair().map_err(|source| StartError::Host { doing: "make the control socket", source })?;
     let inherited = Inherited {
@@ -66,7 +68,7 @@ pub(super) fn launch(
     drop(theirs);
     let window_at = window.as_ref().map(|window| window.at);
     match converse(control, window_at) {
-        Ok((qmp, version)) => Ok(Launched { process, qmp, version, window, console }),
+        Ok((qmp, version)) => Ok(Launched { process, qmp, version, window, console, console_path }),
         Err(error) => Err(explain(error, &mut process)),
     }
 }
@@ -119,11 +121,10 @@ fn open_window(path: &Path, spec: &MachineSpec) -> Result<OpenWindow, StartError
 }
 
 /// The console is there before the emulator, so that it can be followed from the start.
-fn make_console(directory: &Path) -> Result<ConsoleTail, StartError> {
-    let path = directory.join(files::CONSOLE);
+fn make_console(path: &Path) -> Result<ConsoleTail, StartError> {
     let open = || -> io::Result<ConsoleTail> {
-        File::create(&path)?;
-        ConsoleTail::open(&path)
+        File::create(path)?;
+        ConsoleTail::open(path)
     };
-    open().map_err(|source| StartError::File { what: "console", path: path.clone(), source })
+    open().map_err(|source| StartError::File { what: "console", path: path.into(), source })
 }

@@ -3,6 +3,7 @@
 use super::launch::{Launched, START_TIMEOUT};
 use super::qmp::{poll_until, Qmp};
 use super::restore::agree;
+use crate::console::find_panic;
 use crate::{MachineError, SavedError, StartError};
 use rustix::event::{PollFd, PollFlags};
 use serde_json::{json, Value};
@@ -37,7 +38,7 @@ fn wait_for_stop(launched: &mut Launched, cpus: u32) -> Result<(), StartError> {
     loop {
         launched.qmp.drain().map_err(host)?;
         if launched.qmp.guest_stopped() {
-            return Ok(());
+            return refuse_panic(launched);
         }
         if let Some(status) = launched.process.ended().map_err(host)? {
             return Err(not_reached(launched, format!("the machine ended ({status}): {}", launched.process.log())));
@@ -51,6 +52,15 @@ fn wait_for_stop(launched: &mut Launched, cpus: u32) -> Result<(), StartError> {
         let mut fds = vec![PollFd::new(&process, PollFlags::IN)];
         fds.extend(control.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
         poll_until(&mut fds, Instant::now() + LOOK).map_err(host)?;
+    }
+}
+
+/// A kernel with a driver for the device stops the machine when it panics, too.
+fn refuse_panic(launched: &mut Launched) -> Result<(), StartError> {
+    let path = launched.console_path.clone();
+    match find_panic(&path).map_err(|source| StartError::File { what: "console", path, source })? {
+        Some(message) => Err(not_reached(launched, format!("the kernel panicked: {message}"))),
+        None => Ok(()),
     }
 }
 

@@ -174,9 +174,10 @@ fn a_second_save_instruction_does_nothing() {
 
 #[test]
 fn every_topology_comes_back() {
-    let two_nodes = Topology::new(2, 2, 2, 1).expect("can be");
-    for topology in [Topology::new(1, 2, 2, 2).expect("can be"), two_nodes] {
-        for clock in CLOCKS {
+    let topology = |nodes, llcs, cores, threads| Topology::new(nodes, llcs, cores, threads).expect("can be");
+    // The last has APIC ids that take interrupt remapping, which has a state of its own.
+    for topology in [topology(1, 2, 2, 2), topology(2, 2, 2, 1), topology(1, 9, 17, 1)] {
+        for clock in CLOCKS.into_iter().filter(|clock| topology.cpus() <= backend().capabilities().cpus_max(*clock)) {
             let saver = Saver::with(&micro_guest::store(), topology.clone(), clock);
             let prepared = saver.clone();
             let mut machine = prepared.start();

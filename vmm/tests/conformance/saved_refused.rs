@@ -36,6 +36,12 @@ fn a_guest_that_ends_instead() {
 }
 
 #[test]
+fn a_kernel_that_panicked() {
+    let error = save_refusal(&micro_guest::print_and_save("Kernel panic - not syncing: no init\r\n"));
+    assert!(error.starts_with("the guest was to stop itself for a save, and the kernel panicked: no init;"), "{error}");
+}
+
+#[test]
 fn another_machine() {
     let save = Prepared::new(&guest()).save();
     let prepared = || Prepared::new(&guest()).from(&save);

@@ -31,7 +31,7 @@ bare() {
   "$BENCH_LOADER" --library-path "$BENCH_LIBRARIES" "$BENCH_BINARY" -L "$BENCH_FIRMWARE" -nodefaults -no-user-config -display none -no-reboot \
     -serial "file:$scratch/console" -device isa-debug-exit,iobase=0xf4,iosize=4 -M q35,smm=off,sata=off,smbus=off,i8042=off,vmport=off \
     -cpu SapphireRapids -smp 4,sockets=1,dies=1,cores=4,threads=1 -m 1G -accel tcg,thread=multi -kernel "$BENCH_KERNEL" -initrd "$scratch/initramfs" \
-    -append 'console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check lpj=4000000 cpuhp.parallel=0 cryptomgr.notests random.trust_cpu=on init_on_alloc=0 audit=0 swiotlb=noforce' ||
+    -append 'console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check lpj=4000000 cpuhp.parallel=0 cryptomgr.notests random.trust_cpu=on init_on_alloc=0 audit=0 swiotlb=noforce' 2>"$scratch/emulator.log" ||
     status=$?
   ((status == 37)) || {
     echo "the bare emulator ended with status $status instead of 37; its console:" >&2

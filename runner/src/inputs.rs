@@ -56,20 +56,24 @@ fn what_to_try(what: &str) -> &'static str {
 
 /// Reads all files; what has to be made of them goes into `scratch`.
 pub(crate) fn load(paths: &InputPaths, scratch: &Path) -> Result<Inputs, InputError> {
-    let kernel = read("kernel", &paths.kernel)?;
     let init = read("guest program", &paths.init)?;
     let agent = read("guest program", &paths.agent)?;
-    let emulator_bytes = read("emulator", &paths.emulator.binary)?;
-    let this_program = read("runner", &std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()))?;
+    // The kernel is as large as all the others together, and hashing is most of what happens before the first machine.
+    let (kernel, emulator, runner) = std::thread::scope(|scope| {
+        let kernel = scope.spawn(|| hash_of("kernel", &paths.kernel));
+        let emulator = hash_of("emulator", &paths.emulator.binary);
+        let runner = hash_of("runner", &std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()));
+        (kernel.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), emulator, runner)
+    });
     let initramfs = scratch.join("initramfs.cpio");
     write(&initramfs, &image::initramfs(&init))?;
     let input = |name: &str, sha256: String| Input { name: name.into(), sha256 };
     let hashes = vec![
         input("agent", hash(&agent)),
-        input("emulator", hash(&emulator_bytes)),
+        input("emulator", emulator?),
         input("init", hash(&init)),
-        input("kernel", hash(&kernel)),
-        input("runner", hash(&this_program)),
+        input("kernel", kernel?),
+        input("runner", runner?),
     ];
     Ok(Inputs { kernel: paths.kernel.clone(), initramfs, agent, hashes })
 }
@@ -97,6 +101,10 @@ pub(crate) fn prepare_kernel(
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, InputError> {
     std::fs::read(path).map_err(|source| InputError::Read { what, path: path.into(), source })
+}
+
+fn hash_of(what: &'static str, path: &Path) -> Result<String, InputError> {
+    read(what, path).map(|bytes| hash(&bytes))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), InputError> {

@@ -15,6 +15,7 @@ pub mod frame;
 pub mod layout;
 mod mapping;
 pub mod payload;
+pub mod ports;
 pub mod ring;
 pub mod window;
 

@@ -1,14 +1,16 @@
 //! Carries out a plan: actions one after another, then the hold that closes each round of them, and a report of each
 //! worker.
 
-use crate::cgroups::{self, Cgroups};
-use crate::error::{Doing, GuestError};
-use crate::reporter::Reporter;
-use crate::seed::START_NS;
-use crate::sys::{clock, process};
+use crate::cgroups::Cgroups;
+use crate::seed::{self, START_NS};
+use crate::sys::{cpu_time, entropy, process};
 use crate::telemetry::{report, word_before, word_running, Segment};
 use crate::workers::{Worker, Workers};
 use crate::{faults, procfs};
+use ktstr_init::clock;
+use ktstr_init::controllers;
+use ktstr_init::error::{Doing, GuestError};
+use ktstr_init::reporter::Reporter;
 use ktstr_model::event::WorkerReport;
 use ktstr_model::plan::Action;
 use ktstr_model::{Nanos, Plan, What};
@@ -29,9 +31,11 @@ const CGROUP_POLL_NS: u64 = 500_000;
 /// The first thing that could not be done.
 pub fn run(plan: &Plan, reporter: &mut Reporter) -> Result<(), GuestError> {
     process::become_fifo(AGENT_PRIORITY).doing(|| format!("take SCHED_FIFO {AGENT_PRIORITY}"))?;
-    let cgroups = Cgroups::new(Path::new(cgroups::MOUNT), &plan.cgroups)?;
+    let cgroups = Cgroups::new(Path::new(controllers::MOUNT), &plan.cgroups)?;
     let mut agent = Agent { plan, cgroups, workers: Workers::new(plan)?, segment: 0, reporter };
     agent.workers.board.segment.store(word_before(0), Ordering::SeqCst);
+    entropy::mix(&seed::entropy(plan.seed)).doing(|| "mix the seed into the kernel's random numbers".into())?;
+    agent.reporter.wait_until(clock::now() + seed::phase(plan.seed));
     agent.reporter.send(What::Ready)?;
     for (step, actions) in (0..).zip(&plan.steps) {
         agent.reporter.send(What::StepStarted { step })?;
@@ -196,7 +200,7 @@ fn run_delay(worker: &Worker, cpu_ns: u64, segment: Segment) -> Result<u64, Gues
 }
 
 fn cpu_time(worker: &Worker) -> Result<u64, GuestError> {
-    clock::cpu_time_of(worker.pid).doing(|| format!("read the CPU time of process {}", worker.pid.as_raw_nonzero()))
+    cpu_time::cpu_time_of(worker.pid).doing(|| format!("read the CPU time of process {}", worker.pid.as_raw_nonzero()))
 }
 
 fn set_online(cpu: u32, online: bool) -> Result<(), GuestError> {

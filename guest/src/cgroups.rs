@@ -4,7 +4,8 @@
 //! no processes itself (the kernel's rule, Documentation/admin-guide/cgroup-v2.rst, "No Internal Process Constraint"): its
 //! workers go into a cgroup of their own below it, which has no settings.
 
-use crate::error::{Doing, GuestError};
+use ktstr_init::controllers;
+use ktstr_init::error::{Doing, GuestError};
 use ktstr_model::plan::CgroupPlan;
 use ktstr_model::spec::CpuMaxSpec;
 use ktstr_model::CpuSet;
@@ -13,16 +14,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Where the tree is mounted.
-pub const MOUNT: &str = "/sys/fs/cgroup";
 /// Where workers of a cgroup with children are. Users' names have no dot.
 const WORKERS: &str = "ktstr.workers";
-/// Controllers without which no plan can be carried out, with the options of the kernel that bring them.
-pub const NEEDED: [(&str, &str); 2] =
-    [("cpu", "CONFIG_CGROUP_SCHED and CONFIG_FAIR_GROUP_SCHED"), ("cpuset", "CONFIG_CPUSETS")];
-/// Controllers that are switched on if they are there.
-const WANTED: [&str; 2] = ["pids", "memory"];
-
 /// The cgroups of a plan, each by its index.
 #[derive(Debug)]
 pub struct Cgroups {
@@ -41,29 +34,6 @@ impl Node {
     fn is_inner(&self) -> bool {
         self.directory != self.tasks
     }
-}
-
-/// Switches the controllers on for the children of the tree's root.
-///
-/// # Errors
-/// If one is missing that is needed, with the kernel's option for it.
-pub fn enable_controllers(root: &Path) -> Result<(), GuestError> {
-    let path = root.join("cgroup.controllers");
-    let text = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
-    write(root, "cgroup.subtree_control", &wish(&text)?)
-}
-
-/// What to write into the root's `cgroup.subtree_control`, given its `cgroup.controllers`.
-fn wish(controllers: &str) -> Result<String, GuestError> {
-    let there: Vec<&str> = controllers.split_whitespace().collect();
-    if let Some((name, option)) = NEEDED.iter().find(|(name, _)| !there.contains(name)) {
-        let problem = format!("the kernel offers {:?}, the tests need `{name}` too", there.join(" "));
-        return Err(GuestError::new(format!("switch on cgroup controller {name}"), problem)
-            .hint(&format!("build the kernel with {option}, and without cgroup_disable={name} on its command line")));
-    }
-    let needed = NEEDED.iter().map(|(name, _)| *name);
-    let wanted = WANTED.into_iter().filter(|name| there.contains(name));
-    Ok(needed.chain(wanted).map(|name| format!("+{name}")).collect::<Vec<_>>().join(" "))
 }
 
 impl Cgroups {
@@ -113,7 +83,7 @@ impl Cgroups {
             write(&node.directory, file, &value)?;
         }
         if node.is_inner() {
-            let controllers: Vec<String> = NEEDED.iter().map(|(name, _)| format!("+{name}")).collect();
+            let controllers: Vec<String> = controllers::NEEDED.iter().map(|(name, _)| format!("+{name}")).collect();
             write(&node.directory, "cgroup.subtree_control", &controllers.join(" "))?;
             make_directory(node, &node.tasks)?;
         }
@@ -253,18 +223,6 @@ mod tests {
         plan.cpu_max = Some(CpuMaxSpec { quota: Nanos(20_000_000), period: Nanos(100_000_000) });
         let expected = [("cpuset.cpus", "2-3"), ("cpu.weight", "50"), ("cpu.max", "20000 100000")];
         assert_eq!(settings(&plan), expected.map(|(file, value)| (file, value.to_owned())));
-    }
-
-    #[test]
-    fn a_missing_controller_names_the_kernels_option() {
-        let error = wish("cpu io memory").expect_err("no cpuset").to_string();
-        assert!(error.contains("the kernel offers \"cpu io memory\", the tests need `cpuset` too"), "{error}");
-        assert!(error.contains("CONFIG_CPUSETS"), "{error}");
-    }
-
-    #[test]
-    fn controllers_that_are_not_needed_are_taken_if_there() {
-        assert_eq!(wish("cpuset cpu io pids").as_deref(), Ok("+cpu +cpuset +pids"));
     }
 
     #[test]

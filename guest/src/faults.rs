@@ -1,9 +1,9 @@
 //! Failures of the guest on purpose, to see how they are reported. All are made by a real kernel's own means.
 
-use crate::cgroups;
-use crate::error::{Doing, GuestError};
 use crate::sys::kexec;
 use crate::workers::Workers;
+use ktstr_init::controllers;
+use ktstr_init::error::{Doing, GuestError};
 use ktstr_model::spec::Fault;
 use rustix::system::RebootCommand;
 use std::fs;
@@ -33,7 +33,7 @@ fn escape(workers: &mut Workers) -> Result<(), GuestError> {
     let Some((_, worker)) = workers.alive().next() else {
         return Err(GuestError::new("let a worker escape", "no worker is alive"));
     };
-    let path = format!("{}/cgroup.procs", cgroups::MOUNT);
+    let path = format!("{}/cgroup.procs", controllers::MOUNT);
     fs::write(&path, worker.pid.as_raw_nonzero().to_string()).doing(|| format!("let a worker escape to {path}"))
 }
 

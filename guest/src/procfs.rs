@@ -1,6 +1,6 @@
 //! What the kernel says about a process in `/proc/<pid>`.
 
-use crate::error::{Doing, GuestError};
+use ktstr_init::error::{Doing, GuestError};
 use rustix::process::Pid;
 use std::fs;
 

@@ -1,15 +1,36 @@
-//! What the seed decides in the guest: how long each worker waits before it starts.
+//! What the seed decides in the guest: how far behind a tick the plan begins, how long each worker waits before it starts, and the
+//! random numbers of the kernel. A machine that started from a save has no other source of any of these.
+
+/// The plan begins less than this many nanoseconds later: as long as the longest tick (`CONFIG_HZ=100`).
+pub const PHASE_NS_MAX: u64 = 10_000_000;
 
 /// Offsets are below this many nanoseconds.
 pub const START_OFFSET_NS_MAX: u64 = 4_000_000;
 /// This long after their gate was opened, the workers of a group are in their loops, so far as they get a CPU.
 pub const START_NS: u64 = START_OFFSET_NS_MAX + 1_000_000;
 
+/// Nanoseconds that the agent waits before its first action.
+pub fn phase(seed: u64) -> u64 {
+    below(PHASE_NS_MAX, split_mix(split_mix(seed)))
+}
+
 /// Nanoseconds that a worker sleeps before its first turn.
 pub fn start_offset(seed: u64, worker: u32) -> u64 {
+    below(START_OFFSET_NS_MAX, split_mix(split_mix(seed) ^ u64::from(worker)))
+}
+
+/// What is mixed into the kernel's random numbers.
+pub fn entropy(seed: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (chunk, number) in bytes.chunks_mut(8).zip(1u64..) {
+        chunk.copy_from_slice(&split_mix(split_mix(seed) ^ number.rotate_right(8)).to_le_bytes());
+    }
+    bytes
+}
+
+fn below(max: u64, word: u64) -> u64 {
     // Scaled by a multiplication: the high bits of a word decide, and no value is favoured.
-    let word = u128::from(split_mix(split_mix(seed) ^ u64::from(worker)));
-    ((word * u128::from(START_OFFSET_NS_MAX)) >> 64) as u64
+    ((u128::from(word) * u128::from(max)) >> 64) as u64
 }
 
 /// One output of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
@@ -34,6 +55,13 @@ mod tests {
         assert_eq!(start_offset(1, 2), start_offset(1, 2));
         assert_ne!(start_offset(1, 2), start_offset(2, 2));
         assert_ne!(start_offset(1, 2), start_offset(1, 3));
+    }
+
+    #[test]
+    fn seeds_differ_in_phase_and_entropy() {
+        assert!(phase(1) != phase(2) && phase(1) < PHASE_NS_MAX);
+        let words = |seed: u64| entropy(seed).chunks(8).map(<[u8]>::to_vec).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(words(1).union(&words(2)).count(), 8);
     }
 
     #[test]

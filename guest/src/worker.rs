@@ -10,9 +10,10 @@
 //! together.
 
 use crate::seed;
-use crate::sys::clock;
+use crate::sys::cpu_time;
 use crate::sys::shared::{Board, Gate, PairSlot, WorkerSlot};
 use crate::telemetry::{Progress, Recorder, Sample};
+use ktstr_init::clock;
 use ktstr_model::{Nanos, Work};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -116,9 +117,9 @@ fn yield_heavy(mut recorder: Recorder<impl FnMut() -> Sample>) -> ! {
 /// The parts of a burst are progress, so that a gap is a time in which the worker did not run, not its own burst.
 fn bursty(mut recorder: Recorder<impl FnMut() -> Sample>, burst: Nanos, sleep: Nanos) -> ! {
     loop {
-        let burst_end = clock::own_cpu_time().saturating_add(burst.0);
+        let burst_end = cpu_time::own_cpu_time().saturating_add(burst.0);
         let mut now = recorder.note(Progress::Part);
-        while clock::own_cpu_time() < burst_end {
+        while cpu_time::own_cpu_time() < burst_end {
             spin(SPIN_TURNS);
             now = recorder.note(Progress::Part);
         }

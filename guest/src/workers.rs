@@ -4,11 +4,12 @@
 //! for a worker to get a CPU: under a scheduler that starves it, or below a real-time task, that might never be.
 
 use crate::cgroups::Cgroups;
-use crate::error::{Doing, GuestError};
-use crate::reporter::Reporter;
+use crate::sys::process;
 use crate::sys::shared::{map_shared, Board, Gate, PairSlot, WorkerSlot};
-use crate::sys::{clock, process};
 use crate::worker::{self, Link, WorkerSetup};
+use ktstr_init::clock;
+use ktstr_init::error::{Doing, GuestError};
+use ktstr_init::reporter::Reporter;
 use ktstr_model::plan::{GroupPlan, WORKERS_MAX};
 use ktstr_model::work::Policy;
 use ktstr_model::{CpuSet, Plan, What, Work};
@@ -240,12 +241,14 @@ fn affinity(cpus: &CpuSet) -> rustix::thread::CpuSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reporter::tests::both_ends;
-    use ktstr_channel::RingReader;
+    use ktstr_channel::{RingReader, Window};
 
     #[test]
     fn a_worker_that_ends_by_itself_is_reported_once() {
-        let (_directory, host, mut reporter) = both_ends();
+        let directory = tempfile::tempdir().expect("a directory");
+        let window = directory.path().join("window");
+        let host = Window::create(&window).expect("a window");
+        let mut reporter = Reporter::over(&window, 0).expect("reaches it");
         let plan = Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![] };
         let mut workers = Workers::new(&plan).expect("maps");
         let pid = process::spawn(|| 7).expect("forks");

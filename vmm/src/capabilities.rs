@@ -2,17 +2,6 @@
 
 use ktstr_model::{Backend, Clock, FieldError, Mebibytes, Topology};
 
-/// I/O port of the debug exit, four ports wide: a byte written there ends the machine with [`crate::Exit::Guest`].
-pub const DEBUG_EXIT_PORT: u16 = 0xf4;
-
-/// I/O port of the save, on a machine that [`crate::MachineBackend::save`] boots: [`SAVE_VALUE`] written there stops all CPUs and guest
-/// time, and the machine is saved. Each machine that starts from the save goes on behind that instruction, on all CPUs. On any other
-/// machine the write does nothing.
-pub const SAVE_PORT: u16 = 0x505;
-
-/// See [`SAVE_PORT`].
-pub const SAVE_VALUE: u8 = 1;
-
 /// A back end's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {

@@ -5,7 +5,7 @@ use std::fmt;
 /// Why a machine ended; each on evidence of its own, never by elimination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
-    /// The guest wrote `code` to its debug exit ([`crate::capabilities::DEBUG_EXIT_PORT`]).
+    /// The guest wrote `code` to its debug exit ([`ktstr_channel::ports::EXIT_PORT`]).
     Guest {
         /// At most [`crate::Capabilities::exit_code_max`].
         code: u8,

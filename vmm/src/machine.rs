@@ -27,7 +27,7 @@ pub trait MachineBackend: Send + Sync {
     /// A spec that cannot be, a missing file, an emulator that does not come up.
     fn start(&self, spec: &MachineSpec) -> Result<Box<dyn Machine>, StartError>;
 
-    /// Boots `spec` and lets it run until the guest writes to [`crate::capabilities::SAVE_PORT`]; saves RAM, CPUs and devices
+    /// Boots `spec` and lets it run until the guest writes to [`ktstr_channel::ports::SAVE_PORT`]; saves RAM, CPUs and devices
     /// into the new or empty directory `into`, and ends the machine. The window is not a part of the save.
     ///
     /// The guest has 40 s of CPU time and 4 s for each CPU to get there; if all its CPUs have halted, two minutes.

@@ -1,7 +1,8 @@
 //! Process 1 of the guest once the payload is there: carries out the plan.
 
-use ktstr_guest::error::{Doing, GuestError};
-use ktstr_guest::{agent, program, reporter::Reporter, stage_one, sys::process};
+use ktstr_guest::{agent, sys::process};
+use ktstr_init::error::{Doing, GuestError};
+use ktstr_init::{program, reporter::Reporter, stage_one};
 use ktstr_model::Plan;
 
 fn main() {

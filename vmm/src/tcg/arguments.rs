@@ -111,7 +111,7 @@ fn kernel(line: &mut Line, boot: Boot<'_>) {
 /// A device by which the guest stops the machine. It has no state of its own, so the machines that start from the save do without
 /// it: a guest that writes there again goes on, and a kernel that tells it of a panic is not stopped before its reset.
 fn stop_for_a_save(line: &mut Line) {
-    let (port, value) = (crate::capabilities::SAVE_PORT, crate::capabilities::SAVE_VALUE);
+    let (port, value) = (ktstr_channel::ports::SAVE_PORT, ktstr_channel::ports::SAVE_VALUE);
     line.pair("-device", format!("pvpanic,ioport={port:#x},events={value}"));
     line.pair("-action", "panic=pause");
 }
@@ -124,7 +124,7 @@ fn control(line: &mut Line, socket: RawFd) {
 fn console(line: &mut Line) {
     line.pair("-chardev", format!("file,id=console,path={}", files::CONSOLE));
     line.pair("-serial", "chardev:console");
-    line.pair("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", crate::capabilities::DEBUG_EXIT_PORT));
+    line.pair("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", ktstr_channel::ports::EXIT_PORT));
 }
 
 fn machine(line: &mut Line, topology: &Topology, window: bool) {

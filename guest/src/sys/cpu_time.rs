@@ -1,4 +1,4 @@
-//! Guest time, and the CPU time of other processes.
+//! CPU time of this and of other processes.
 
 #![allow(unsafe_code)]
 
@@ -6,11 +6,6 @@ use rustix::process::Pid;
 use rustix::thread::ClockId;
 use rustix::time::Timespec;
 use std::io;
-
-/// Nanoseconds of `CLOCK_MONOTONIC`: no system call where the clock source is the TSC.
-pub fn now() -> u64 {
-    nanos(rustix::time::clock_gettime(ClockId::Monotonic))
-}
 
 /// CPU time of this process in nanoseconds; a system call.
 pub fn own_cpu_time() -> u64 {
@@ -31,14 +26,6 @@ pub fn cpu_time_of(pid: Pid) -> io::Result<u64> {
         0 => Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64),
         _ => Err(io::Error::last_os_error()),
     }
-}
-
-/// Sleeps until `CLOCK_MONOTONIC` shows `deadline` nanoseconds; at once if it is in the past.
-pub fn sleep_until(deadline: u64) {
-    let time = Timespec { tv_sec: (deadline / 1_000_000_000) as i64, tv_nsec: (deadline % 1_000_000_000) as i64 };
-    // A signal ends the call early. Nobody sends one to the guest's programs but SIGKILL, and a wake that comes early
-    // would only make a loop turn once more, so that the bound is the number of signals.
-    while now() < deadline && rustix::thread::clock_nanosleep_absolute(ClockId::Monotonic, &time).is_err() {}
 }
 
 fn nanos(time: Timespec) -> u64 {
@@ -62,12 +49,5 @@ mod tests {
         // The highest number that Linux can give.
         let none = Pid::from_raw(4_194_303).expect("not zero");
         assert!(cpu_time_of(none).is_err());
-    }
-
-    #[test]
-    fn a_sleep_ends_after_its_deadline() {
-        let deadline = now() + 2_000_000;
-        sleep_until(deadline);
-        assert!(now() >= deadline);
     }
 }

@@ -1,6 +1,6 @@
 //! Process 1 of the guest: stage one.
 
-use ktstr_guest::{mounts, program, reporter::Reporter, stage_one};
+use ktstr_init::{mounts, program, reporter::Reporter, stage_one};
 
 fn main() {
     program::run(

@@ -1,13 +1,12 @@
-//! Stage one: everything up to the payload. Small and stable, since it is what a saved machine holds.
-//!
-//! Mounts, cgroup controllers, what the machine looks like; then it waits for the go word, unpacks the payload and becomes
-//! the agent.
+//! Everything up to the payload: mounts, cgroup controllers, what the machine looks like, the save point; then it waits for the go
+//! word, unpacks the payload and becomes the agent.
 
-use crate::cgroups;
+use crate::controllers;
 use crate::error::{Doing, GuestError};
 use crate::machine::read_machine;
 use crate::mounts;
 use crate::reporter::Reporter;
+use crate::save_point;
 use ktstr_model::What;
 use std::convert::Infallible;
 use std::fs::{self, OpenOptions};
@@ -33,8 +32,13 @@ pub fn payload_path(name: &str) -> PathBuf {
 pub fn run(reporter: &mut Reporter) -> Result<Infallible, GuestError> {
     mounts::mount_others()?;
     check_files(Path::new("/"))?;
-    cgroups::enable_controllers(Path::new(cgroups::MOUNT))?;
-    reporter.send(What::Booted(read_machine(Path::new("/sys"), Path::new("/proc"))))?;
+    controllers::enable(Path::new(controllers::MOUNT))?;
+    let machine = read_machine(Path::new("/sys"), Path::new("/proc"));
+    if save_point::is_wanted()? {
+        save_point::reach()?;
+        reporter.start_over()?;
+    }
+    reporter.send(What::Booted(machine))?;
     reporter.wait_for_go();
     unpack(reporter, Path::new(PAYLOAD))?;
     let agent = payload_path(ktstr_channel::payload::AGENT);

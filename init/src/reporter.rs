@@ -1,7 +1,7 @@
 //! The way to the host: events into the ring, heartbeats, and what the host has laid into the window.
 
+use crate::clock;
 use crate::error::{Doing, GuestError};
-use crate::sys::clock;
 use crate::sys::window::WindowMapping;
 use ktstr_channel::layout::{HEARTBEAT_NANOS, WINDOW_BYTES};
 use ktstr_channel::{payload, Blob, Frame, RingWriter};
@@ -45,6 +45,17 @@ impl Reporter {
         mapping.window().check().doing(doing)?;
         let ring = RingWriter::open(mapping.window());
         Ok(Self { mapping, ring, next_beat: 0 })
+    }
+
+    /// Takes the window as it is now: that of a machine which has just been started from a save is a new one.
+    ///
+    /// # Errors
+    /// There is no window.
+    pub fn start_over(&mut self) -> Result<(), GuestError> {
+        self.mapping.window().check().doing(|| "find the window of the machine that started from a save".into())?;
+        self.ring = RingWriter::open(self.mapping.window());
+        self.next_beat = 0;
+        Ok(())
     }
 
     /// Sends an event that happens now.

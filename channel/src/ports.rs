@@ -1,0 +1,12 @@
+//! I/O ports by which a guest speaks to its machine.
+
+/// Port of the debug exit, four ports wide: a byte written there ends the machine with that exit code.
+pub const EXIT_PORT: u16 = 0xf4;
+
+/// Port of the save, on a machine that was booted to be saved: [`SAVE_VALUE`] written there stops all CPUs and guest time, and the
+/// machine is saved. Each machine that starts from the save goes on behind that instruction, on all CPUs. On any other machine the
+/// write does nothing.
+pub const SAVE_PORT: u16 = 0x505;
+
+/// See [`SAVE_PORT`].
+pub const SAVE_VALUE: u8 = 1;

@@ -43,10 +43,36 @@ impl Clock {
     }
 }
 
+/// Where the machine of a case begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartMode {
+    /// At the kernel's entry.
+    #[default]
+    Boot,
+    /// From a snapshot: a machine that booted once and was saved for all cases with the same kernel, topology, command line and clock.
+    Snapshot,
+}
+
+impl StartMode {
+    /// The name as users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Snapshot => "snapshot",
+        }
+    }
+
+    /// Whether it is the default; for serde.
+    pub(crate) fn is_boot(&self) -> bool {
+        *self == Self::Boot
+    }
+}
+
 /// The content of one input of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Input {
-    /// What it is: `kernel`, `init`, `agent`, `emulator`, `runner`.
+    /// What it is: `agent`, `emulator`, `runner`; `kernel` and `init` of a case that boots, `snapshot` of one that does not.
     pub name: String,
     /// Lower-case hexadecimal SHA-256 of its content.
     pub sha256: String,
@@ -63,6 +89,9 @@ pub struct Case {
     pub backend: Backend,
     /// What its time follows.
     pub clock: Clock,
+    /// Where its machine begins.
+    #[serde(default)]
+    pub start: StartMode,
     /// Varies when things happen in the guest.
     pub seed: u64,
     /// Added to the kernel's command line.

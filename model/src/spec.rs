@@ -6,7 +6,7 @@
 use crate::topology::TopologySpec;
 use crate::units::Nanos;
 use crate::work::{Policy, Work};
-use crate::{field, Backend, Clock, FieldError};
+use crate::{field, Backend, Clock, FieldError, StartMode};
 use serde::{Deserialize, Serialize};
 
 /// Version of the format; another one is refused.
@@ -37,6 +37,9 @@ pub struct TestSpec {
     pub backend: Backend,
     /// What time follows, one for each topology.
     pub clocks: Vec<Clock>,
+    /// Where the machines begin.
+    #[serde(default, skip_serializing_if = "StartMode::is_boot")]
+    pub start: StartMode,
     /// Added to the kernel's command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_args: Vec<String>,
@@ -261,6 +264,8 @@ pub enum Fault {
     PowerOff,
     /// A worker leaves its cgroup and may run anywhere, behind the back of the plan.
     Escape,
+    /// Fills the memory and leaves files, a cgroup, a sysctl and a task that hangs behind; the guest goes on.
+    Litter,
 }
 
 /// How long a step lasts.

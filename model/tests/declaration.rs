@@ -10,6 +10,6 @@ const EVERYTHING: &str = include_str!("../../tests/rules/everything.spec.json");
 fn starlark_and_the_model_mean_the_same() {
     let spec = TestSpec::from_json(EVERYTHING).expect("reads");
     assert_eq!(TestSpec::from_json(&spec.to_json()).expect("reads"), spec);
-    let cases = resolve::cases(&spec, &Facts { random_seed: 0, inputs: vec![] }).expect("plans");
+    let cases = resolve::cases(&spec, &Facts::default()).expect("plans");
     assert_eq!(cases.len(), spec.topologies.len() * spec.seeds.unwrap_or(1) as usize);
 }

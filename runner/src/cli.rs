@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Unpacks and checks a kernel, so that machines can boot it directly.
     Kernel(KernelArgs),
+    /// Boots a kernel and saves the machine, so that cases can start from there.
+    Snapshot(SnapshotArgs),
 }
 
 #[derive(Debug, Args)]
@@ -39,6 +41,9 @@ pub(crate) struct RunArgs {
     /// Directory with `ktstr-init` and `ktstr-agent`; by default that of this program.
     #[arg(long)]
     pub(crate) guest: Option<PathBuf>,
+    /// Directory for snapshots, which are made when they are first wanted; by default `snapshots` in the directory for recordings.
+    #[arg(long)]
+    pub(crate) snapshots: Option<PathBuf>,
     /// Directory for recordings, report.json, build_events.json and junit.xml.
     #[arg(long, default_value = "ktstr-out")]
     pub(crate) output: PathBuf,
@@ -102,4 +107,14 @@ pub(crate) struct KernelArgs {
     /// Where what is known of it goes, as JSON.
     #[arg(long)]
     pub(crate) info: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    /// What it is of, as the rule for snapshots writes it.
+    #[arg(long)]
+    pub(crate) request: PathBuf,
+    /// Where the snapshot goes.
+    #[arg(long)]
+    pub(crate) output: PathBuf,
 }

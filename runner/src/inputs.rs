@@ -1,35 +1,73 @@
 //! The files that a case is made of, read once for all cases of a target: `InputPaths ──load──▶ Inputs`.
 
 use crate::image::{self, KernelError, KernelInfo, OptionsError};
+use crate::snapshot::Snapshot;
 use ktstr_model::case::Input;
 pub(crate) use ktstr_vmm::Emulator;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where the files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InputPaths {
-    /// A kernel that `ktstr kernel` has prepared.
-    pub(crate) kernel: PathBuf,
-    /// Stage one of the guest.
-    pub(crate) init: PathBuf,
+    /// What machines begin with.
+    pub(crate) origin: OriginPaths,
     /// What runs the plan in the guest.
     pub(crate) agent: PathBuf,
     /// The emulator and what it needs.
     pub(crate) emulator: Emulator,
 }
 
+/// Where that is what machines begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OriginPaths {
+    /// Cases boot.
+    Boot {
+        /// A kernel that `ktstr kernel` has prepared.
+        kernel: PathBuf,
+        /// Stage one of the guest.
+        init: PathBuf,
+    },
+    /// Cases start from the snapshot of their topology, by its label.
+    Snapshots(BTreeMap<String, PathBuf>),
+}
+
+/// What machines begin with.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// Cases boot.
+    Boot {
+        /// A kernel that the machine boots directly.
+        kernel: PathBuf,
+        /// The initial RAM file system.
+        initramfs: PathBuf,
+    },
+    /// See [`OriginPaths::Snapshots`].
+    Snapshots(BTreeMap<String, Snapshot>),
+}
+
 /// Everything that cases boot and run.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    /// A kernel that the machine boots directly.
-    pub(crate) kernel: PathBuf,
-    /// The initial RAM file system.
-    pub(crate) initramfs: PathBuf,
+    /// What machines begin with.
+    pub(crate) origin: Origin,
     /// The agent, as it goes into the window.
     pub(crate) agent: Vec<u8>,
-    /// Contents of all of them, for the key of a case.
+    /// Contents of all of them but the snapshots, for the key of a case.
     pub(crate) hashes: Vec<Input>,
+}
+
+impl Inputs {
+    /// What the snapshot of each topology adds to the key of its cases.
+    pub(crate) fn snapshots(&self) -> BTreeMap<String, Input> {
+        match &self.origin {
+            Origin::Boot { .. } => BTreeMap::new(),
+            Origin::Snapshots(snapshots) => {
+                snapshots.iter().map(|(label, snapshot)| (label.clone(), snapshot.input().clone())).collect()
+            }
+        }
+    }
 }
 
 /// A file that cases need and that is not what it should be.
@@ -56,26 +94,40 @@ fn what_to_try(what: &str) -> &'static str {
 
 /// Reads all files; what has to be made of them goes into `scratch`.
 pub(crate) fn load(paths: &InputPaths, scratch: &Path) -> Result<Inputs, InputError> {
-    let init = read("guest program", &paths.init)?;
     let agent = read("guest program", &paths.agent)?;
-    // The kernel is as large as all the others together, and hashing is most of what happens before the first machine.
-    let (kernel, emulator, runner) = std::thread::scope(|scope| {
-        let kernel = scope.spawn(|| hash_of("kernel", &paths.kernel));
+    // A kernel is as large as all the others together, and hashing is most of what happens before the first machine.
+    let (origin, emulator, runner) = std::thread::scope(|scope| {
+        let origin = scope.spawn(|| load_origin(&paths.origin, scratch));
         let emulator = hash_of("emulator", &paths.emulator.binary);
         let runner = hash_of("runner", &std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()));
-        (kernel.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), emulator, runner)
+        (origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), emulator, runner)
     });
-    let initramfs = scratch.join("initramfs.cpio");
-    write(&initramfs, &image::initramfs(&init))?;
-    let input = |name: &str, sha256: String| Input { name: name.into(), sha256 };
-    let hashes = vec![
-        input("agent", hash(&agent)),
-        input("emulator", emulator?),
-        input("init", hash(&init)),
-        input("kernel", kernel?),
-        input("runner", runner?),
-    ];
-    Ok(Inputs { kernel: paths.kernel.clone(), initramfs, agent, hashes })
+    let (origin, mut hashes) = origin?;
+    hashes.extend([input("agent", hash(&agent)), input("emulator", emulator?), input("runner", runner?)]);
+    Ok(Inputs { origin, agent, hashes })
+}
+
+/// What machines begin with, and what it adds to the key of all cases.
+fn load_origin(paths: &OriginPaths, scratch: &Path) -> Result<(Origin, Vec<Input>), InputError> {
+    match paths {
+        OriginPaths::Boot { kernel, init } => {
+            let init = read("guest program", init)?;
+            let initramfs = scratch.join("initramfs.cpio");
+            write(&initramfs, &image::initramfs(&init))?;
+            let hashes = vec![input("init", hash(&init)), input("kernel", hash_of("kernel", kernel)?)];
+            Ok((Origin::Boot { kernel: kernel.clone(), initramfs }, hashes))
+        }
+        OriginPaths::Snapshots(files) => {
+            let load = |(label, file): (&String, &PathBuf)| {
+                Ok((label.clone(), Snapshot::new(file.clone(), hash_of("snapshot", file)?)))
+            };
+            Ok((Origin::Snapshots(files.iter().map(load).collect::<Result<_, _>>()?), Vec::new()))
+        }
+    }
+}
+
+fn input(name: &str, sha256: String) -> Input {
+    Input { name: name.into(), sha256 }
 }
 
 /// `ktstr kernel`: prepares a kernel once, for all tests that boot it.
@@ -99,11 +151,13 @@ pub(crate) fn prepare_kernel(
     Ok(info)
 }
 
-fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, InputError> {
+/// Content of a file; `what` is how an error calls it.
+pub(crate) fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, InputError> {
     std::fs::read(path).map_err(|source| InputError::Read { what, path: path.into(), source })
 }
 
-fn hash_of(what: &'static str, path: &Path) -> Result<String, InputError> {
+/// Lower-case hexadecimal SHA-256 of a file.
+pub(crate) fn hash_of(what: &'static str, path: &Path) -> Result<String, InputError> {
     read(what, path).map(|bytes| hash(&bytes))
 }
 

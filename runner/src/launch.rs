@@ -1,34 +1,36 @@
 //! `launch.json`: where the files of a test are among its runfiles. Written by `ktstr_test` beside the test's executable,
 //! which is a link to this program.
 
-use crate::inputs::{Emulator, InputPaths};
+use crate::inputs::{Emulator, InputPaths, OriginPaths};
 use ktstr_model::field;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-const LAUNCH_VERSION: u32 = 1;
+const LAUNCH_VERSION: u32 = 2;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LaunchFile {
     version: u32,
     spec: String,
-    kernel: String,
-    init: String,
+    machines: MachinesFile,
     agent: String,
-    emulator: EmulatorFile,
+    emulator: Emulator,
     flags: Vec<String>,
 }
 
+/// What machines begin with.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EmulatorFile {
-    loader: String,
-    binary: String,
-    libraries: Vec<String>,
-    data: String,
-    modules: String,
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum MachinesFile {
+    Boot {
+        kernel: String,
+        init: String,
+    },
+    /// By the label of their topology.
+    Snapshots(BTreeMap<String, String>),
 }
 
 /// What a test's executable was made with.
@@ -78,16 +80,14 @@ impl Launch {
             spec: at(&launch.spec),
             flags: launch.flags,
             inputs: InputPaths {
-                kernel: at(&launch.kernel),
-                init: at(&launch.init),
-                agent: at(&launch.agent),
-                emulator: Emulator {
-                    loader: Some(at(&launch.emulator.loader)),
-                    binary: at(&launch.emulator.binary),
-                    libraries: launch.emulator.libraries.iter().map(at).collect(),
-                    data: Some(at(&launch.emulator.data)),
-                    modules: Some(at(&launch.emulator.modules)),
+                origin: match &launch.machines {
+                    MachinesFile::Boot { kernel, init } => OriginPaths::Boot { kernel: at(kernel), init: at(init) },
+                    MachinesFile::Snapshots(files) => {
+                        OriginPaths::Snapshots(files.iter().map(|(label, file)| (label.clone(), at(file))).collect())
+                    }
                 },
+                agent: at(&launch.agent),
+                emulator: launch.emulator.below(&root),
             },
         })
     }
@@ -117,8 +117,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    const JSON: &str = r#"{"version": 1, "flags": [], "spec": "_main/t.spec.json", "kernel": "k/vmlinux",
-        "init": "_main/init", "agent": "_main/agent", "emulator": {"loader": "q/ld.so", "binary": "q/qemu",
+    const JSON: &str = r#"{"version": 2, "flags": [], "spec": "_main/t.spec.json",
+        "machines": {"boot": {"kernel": "k/vmlinux", "init": "_main/init"}}, "agent": "_main/agent", "emulator": {"loader": "q/ld.so", "binary": "q/qemu",
         "libraries": ["q/lib"], "data": "q/share", "modules": "q/modules"}}"#;
 
     fn read(json: &str, variable: Option<&str>) -> Result<Launch, LaunchError> {
@@ -134,6 +134,14 @@ mod tests {
         let launch = read(JSON, Some("/r")).expect("reads");
         assert_eq!(launch.spec, Path::new("/r/_main/t.spec.json"));
         assert_eq!(launch.inputs.emulator.libraries, [Path::new("/r/q/lib")]);
+        let boot = OriginPaths::Boot { kernel: "/r/k/vmlinux".into(), init: "/r/_main/init".into() };
+        assert_eq!(launch.inputs.origin, boot);
+        let snapshots = JSON.replace(
+            r#"{"boot": {"kernel": "k/vmlinux", "init": "_main/init"}}"#,
+            r#"{"snapshots": {"1n1l2c1t": "_main/s"}}"#,
+        );
+        let launch = read(&snapshots, Some("/r")).expect("reads");
+        assert_eq!(launch.inputs.origin, OriginPaths::Snapshots([("1n1l2c1t".to_owned(), "/r/_main/s".into())].into()));
     }
 
     #[test]

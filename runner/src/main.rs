@@ -21,6 +21,7 @@ mod rerun;
 mod run;
 mod select;
 mod session;
+mod snapshot;
 mod stop;
 
 use clap::Parser;
@@ -75,6 +76,9 @@ fn command(command: &Command) -> Result<Verdict, (u8, String)> {
         Command::Judge(args) => recorded::judge_file(args).map_err(usage),
         Command::Report(args) => recorded::report_file(args).map_err(usage),
         Command::Kernel(args) => kernel(args).map_err(|error| usage(error.into())),
+        Command::Snapshot(args) => {
+            snapshot::snapshot_file(args).map(|()| Verdict::Pass).map_err(|error| failed(&error))
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use ktstr_model::case::Input;
 use ktstr_model::resolve::{self, Facts};
 use ktstr_model::spec::{RandomSeed, SeedSpec};
 use ktstr_model::{Case, Clock, FieldError, TestSpec, Topology};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The cases of a target and those of them that are to run.
@@ -48,17 +49,26 @@ pub(crate) fn read_spec(path: &Path) -> Result<TestSpec, PlanError> {
     TestSpec::from_json(&json).map_err(|error| PlanError::Field { name: path.display().to_string(), error })
 }
 
+/// Contents of the files that cases are made of, so far as they are known.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    /// Of those that all cases share.
+    pub(crate) shared: Vec<Input>,
+    /// Of the snapshots, by the label of their topology.
+    pub(crate) snapshots: BTreeMap<String, Input>,
+}
+
 /// Makes all cases and selects. `possible` says whether the back end can build a machine under a clock; it is
 /// told the path of the topology in the declaration.
 pub(crate) fn plan(
     spec: &TestSpec,
-    inputs: Vec<Input>,
+    contents: Contents,
     selection: &Selection<'_>,
     possible: impl Fn(&Topology, Clock, &str) -> Result<(), FieldError>,
 ) -> Result<Planned, PlanError> {
     let name = &spec.name;
     let field = |error| PlanError::Field { name: name.clone(), error };
-    let facts = Facts { random_seed: selection.random_seed, inputs };
+    let facts = Facts { random_seed: selection.random_seed, inputs: contents.shared, snapshots: contents.snapshots };
     let cases = resolve::cases(spec, &facts).map_err(field)?;
     let seeds = cases.len() / spec.topologies.len().max(1);
     for (index, case) in cases.iter().step_by(seeds.max(1)).enumerate() {
@@ -114,7 +124,7 @@ mod tests {
     fn select(strict: bool, filter: Option<&str>, shard: Shard) -> Result<Planned, PlanError> {
         let filter = filter.map(Filter::new);
         let selection = Selection { filter: filter.as_ref(), shard, random_seed: 0 };
-        plan(&spec(strict), Vec::new(), &selection, |_, _, _| Ok(()))
+        plan(&spec(strict), Contents::default(), &selection, |_, _, _| Ok(()))
     }
 
     #[test]
@@ -132,7 +142,7 @@ mod tests {
         let run = |index: u32| {
             let shard = Shard::new(index, 3).expect("is one");
             let selection = Selection { filter: None, shard, random_seed: u64::from(index) * 1000 };
-            plan(&spec, Vec::new(), &selection, |_, _, _| Ok(())).expect("plans").selected.len()
+            plan(&spec, Contents::default(), &selection, |_, _, _| Ok(())).expect("plans").selected.len()
         };
         assert_eq!((0..3).map(run).sum::<usize>(), 1);
     }
@@ -160,7 +170,7 @@ mod tests {
     fn what_the_back_end_cannot_build_is_refused_with_its_path() {
         let selection = Selection { filter: None, shard: Shard::WHOLE, random_seed: 0 };
         let impossible = |_: &Topology, _, path: &str| Err(FieldError::new(path, "too many CPUs"));
-        let error = plan(&spec(false), Vec::new(), &selection, impossible).expect_err("refused").to_string();
+        let error = plan(&spec(false), Contents::default(), &selection, impossible).expect_err("refused").to_string();
         assert_eq!(error, "t: topologies[0]: too many CPUs");
     }
 }

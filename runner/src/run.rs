@@ -129,7 +129,7 @@ impl Outcome {
             backend: case.backend.name().into(),
             backend_version: self.backend_version,
             clock: case.clock.name().into(),
-            start: "boot".into(),
+            start: case.start.name().into(),
             seed: case.seed,
             kernel: self.kernel,
             verdict,

@@ -3,17 +3,17 @@
 use crate::bazel::TestProtocol;
 use crate::cli::{RunArgs, SelectArgs};
 use crate::execute::{in_full, Executor};
-use crate::inputs::{self, Emulator, InputError, InputPaths};
+use crate::inputs::{self, Emulator, InputError, InputPaths, OriginPaths};
 use crate::launch::Launch;
-use crate::planning::{self, PlanError, Planned, Selection};
+use crate::planning::{self, Contents, PlanError, Planned, Selection};
 use crate::report::{ReportFiles, TargetReport, Terminal};
 use crate::rerun::Rerun;
 use crate::run::Run;
 use crate::select::{Filter, Shard};
+use crate::snapshot::Store;
 use crate::stop::Stop;
-use ktstr_model::case::Input;
 use ktstr_model::spec::{RandomSeed, SeedSpec};
-use ktstr_model::{Backend, Finding, TestSpec, Verdict};
+use ktstr_model::{Backend, Finding, StartMode, TestSpec, Verdict};
 use ktstr_vmm::{MachineBackend, TcgBackend};
 use std::error::Error;
 use std::ffi::OsStr;
@@ -41,11 +41,11 @@ impl SessionError {
     }
 }
 
-fn usage(error: impl Into<Box<dyn Error>>) -> SessionError {
+pub(crate) fn usage(error: impl Into<Box<dyn Error>>) -> SessionError {
     SessionError::Usage(error.into())
 }
 
-fn host(error: impl Into<Box<dyn Error>>) -> SessionError {
+pub(crate) fn host(error: impl Into<Box<dyn Error>>) -> SessionError {
     SessionError::Host(error.into())
 }
 
@@ -60,7 +60,8 @@ fn of_input(error: InputError) -> SessionError {
 /// Everything that a run is asked for.
 struct Session {
     spec: PathBuf,
-    inputs: InputPaths,
+    agent: PathBuf,
+    emulator: Emulator,
     /// Label of the target; none: the name in the declaration.
     target: Option<String>,
     filter: Option<Filter>,
@@ -106,7 +107,8 @@ fn under_bazel(
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir_in(&protocol.scratch).map_err(host)?;
     let session = Session {
         spec: launch.spec,
-        inputs: launch.inputs,
+        agent: launch.inputs.agent,
+        emulator: launch.inputs.emulator,
         target: protocol.target.clone(),
         filter: select.filter.as_deref().map(Filter::new).or(protocol.filter.clone()),
         shard: protocol.shard,
@@ -118,7 +120,8 @@ fn under_bazel(
         files: ReportFiles { xml: protocol.xml.clone(), directory: protocol.outputs.clone() },
         rerun,
     };
-    let report = session.run()?;
+    let origin = launch.inputs.origin;
+    let report = session.run(|_, _| Ok(origin))?;
     if let Some(finding) = infrastructure(&report) {
         protocol.infrastructure_failure(finding.cause.name(), &finding.measured).map_err(host)?;
     }
@@ -137,16 +140,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
     let kernel = scratch.path().join("vmlinux");
     inputs::prepare_kernel(&args.kernel, args.config.as_deref(), &kernel, None).map_err(of_input)?;
+    let snapshots = args.snapshots.clone().unwrap_or_else(|| args.output.join("snapshots"));
     let beside_this_program = || std::env::current_exe().ok()?.parent().map(Path::to_owned);
     let guest = args.guest.clone().or_else(beside_this_program).unwrap_or_default();
     let session = Session {
         spec: args.spec.clone(),
-        inputs: InputPaths {
-            kernel,
-            init: guest.join("ktstr-init"),
-            agent: guest.join("ktstr-agent"),
-            emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH").as_deref())?,
-        },
+        agent: guest.join("ktstr-agent"),
+        emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH").as_deref())?,
         target: None,
         filter: args.select.filter.as_deref().map(Filter::new),
         shard: Shard::WHOLE,
@@ -158,17 +158,33 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         files: ReportFiles { xml: Some(args.output.join("junit.xml")), directory: Some(args.output.clone()) },
         rerun: Rerun::Program { words: command_of(args) },
     };
-    Ok(session.run()?.verdict)
+    let init = guest.join("ktstr-init");
+    let report = session.run(|spec, planned| match (spec.start, backend(spec.backend, &session.emulator)) {
+        (StartMode::Snapshot, Some(backend)) => {
+            let store = Store::new(snapshots, &kernel, &init, &session.emulator).map_err(host)?;
+            store.for_cases(backend.as_ref(), &planned.selected).map(OriginPaths::Snapshots).map_err(host)
+        }
+        // A back end that is not there is an ending of each case.
+        _ => Ok(OriginPaths::Boot { kernel, init }),
+    })?;
+    Ok(report.verdict)
 }
 
 impl Session {
-    fn run(&self) -> Result<TargetReport, SessionError> {
+    /// `origin` says what machines begin with, once it is known which cases are to run.
+    fn run(
+        &self,
+        origin: impl FnOnce(&TestSpec, &Planned) -> Result<OriginPaths, SessionError>,
+    ) -> Result<TargetReport, SessionError> {
         let spec = planning::read_spec(&self.spec).map_err(usage)?;
-        let backend = backend(spec.backend, &self.inputs.emulator);
+        let backend = backend(spec.backend, &self.emulator);
         // Refuse what cannot be before the files are read: the declaration is what a user got wrong most often.
-        self.plan(&spec, Vec::new(), backend.as_deref()).map_err(usage)?;
-        let inputs = inputs::load(&self.inputs, &self.scratch).map_err(host)?;
-        let planned = self.plan(&spec, inputs.hashes.clone(), backend.as_deref()).map_err(usage)?;
+        let planned = self.plan(&spec, Contents::default(), backend.as_deref()).map_err(usage)?;
+        let origin = origin(&spec, &planned)?;
+        let paths = InputPaths { origin, agent: self.agent.clone(), emulator: self.emulator.clone() };
+        let inputs = inputs::load(&paths, &self.scratch).map_err(host)?;
+        let contents = Contents { shared: inputs.hashes.clone(), snapshots: inputs.snapshots() };
+        let planned = self.plan(&spec, contents, backend.as_deref()).map_err(usage)?;
         let run = Run {
             target: self.target.as_deref().unwrap_or(&planned.name),
             planned: &planned,
@@ -199,11 +215,11 @@ impl Session {
     fn plan(
         &self,
         spec: &TestSpec,
-        hashes: Vec<Input>,
+        contents: Contents,
         backend: Option<&dyn MachineBackend>,
     ) -> Result<Planned, PlanError> {
         let selection = Selection { filter: self.filter.as_ref(), shard: self.shard, random_seed: self.random_seed };
-        planning::plan(spec, hashes, &selection, |topology, clock, path| match backend {
+        planning::plan(spec, contents, &selection, |topology, clock, path| match backend {
             Some(backend) => backend.check(topology, clock, path),
             None => Ok(()),
         })
@@ -221,7 +237,7 @@ fn command_of(args: &RunArgs) -> Vec<String> {
 }
 
 /// What runs machines; none if this program has nothing of the kind. Never another kind than was asked for.
-fn backend(kind: Backend, emulator: &Emulator) -> Option<Box<dyn MachineBackend>> {
+pub(crate) fn backend(kind: Backend, emulator: &Emulator) -> Option<Box<dyn MachineBackend>> {
     match kind {
         Backend::Tcg => Some(Box::new(TcgBackend::new(emulator.clone()))),
         Backend::Kvm => None,

@@ -14,6 +14,7 @@ use crate::case::Input;
 use crate::check::{merge, Origin};
 use crate::spec::{RandomSeed, SeedSpec, TestSpec};
 use crate::{Case, FieldError, Plan, Topology};
+use std::collections::BTreeMap;
 
 /// Most seeds of one test.
 pub const SEEDS_MAX: u32 = 10_000;
@@ -25,6 +26,8 @@ pub struct Facts {
     pub random_seed: u64,
     /// Contents of the files that each case is made of.
     pub inputs: Vec<Input>,
+    /// Contents of the snapshots that cases start from, by the label of their topology.
+    pub snapshots: BTreeMap<String, Input>,
 }
 
 /// All cases of a declaration, in the order topology, seed.
@@ -45,17 +48,21 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
         }
         let plan = timeline::plan(spec, &topology)?;
         let checks = merge(&[(Origin::Test, &spec.checks)], limits_cpus(&plan, &topology));
+        let mut inputs = facts.inputs.clone();
+        inputs.extend(facts.snapshots.get(&topology.to_string()).cloned());
+        inputs.sort_by(|a, b| a.name.cmp(&b.name));
         for seed in &seeds {
             cases.push(Case {
                 name: format!("{}[{topology}][s{seed}]", spec.name),
                 topology: topology.clone(),
                 backend: spec.backend,
                 clock: *clock,
+                start: spec.start,
                 seed: *seed,
                 kernel_args: spec.kernel_args.clone(),
                 plan: Plan { seed: *seed, ..plan.clone() },
                 checks: checks.clone(),
-                inputs: facts.inputs.clone(),
+                inputs: inputs.clone(),
             });
         }
     }

@@ -3,14 +3,16 @@
 use super::ending::{of_exit, of_silence};
 use super::watch::{Silence, Watch};
 use super::{in_full, Executor};
+use crate::inputs::Origin;
 use crate::report::Stage;
+use crate::snapshot::kernel_line;
 use ktstr_channel::{payload, RingReader, Window, WINDOW_BYTES};
 use ktstr_model::event::What;
-use ktstr_model::Case;
+use ktstr_model::{Case, StartMode};
 use ktstr_recording::{Ending, HostEvent, HostNanos, WriteError, Writer};
 use ktstr_vmm::{command_line, Machine, MachineBackend, MachineSpec, Start, StartError};
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often the window is looked at: half of it is the mean delay of an event, and a look costs a few microseconds.
@@ -93,7 +95,7 @@ impl<'a> Attempt<'a> {
             .tempdir_in(self.executor.scratch)
             .map_err(|error| host("make a directory for the machine", &error))?;
         let window = self.make_window(&directory.path().join("window"))?;
-        let spec = self.machine_spec(backend, directory.path());
+        let spec = self.machine_spec(backend, directory.path())?;
         let mut machine = match backend.start(&spec) {
             Ok(machine) => machine,
             Err(error) => return self.not_started(&error),
@@ -135,20 +137,34 @@ impl<'a> Attempt<'a> {
         Ok(window)
     }
 
-    fn machine_spec(&self, backend: &dyn MachineBackend, directory: &Path) -> MachineSpec {
+    fn machine_spec(&self, backend: &dyn MachineBackend, directory: &Path) -> Result<MachineSpec, Broken> {
         let Case { topology, clock, seed, kernel_args, .. } = self.case;
         let window_at = backend.window_at(topology);
-        MachineSpec {
-            start: Start::Boot,
+        let executor = self.executor;
+        let no_origin = || no_origin(self.case.start);
+        let (start, kernel, initramfs, command_line) = match (self.case.start, &executor.inputs.origin) {
+            (StartMode::Boot, Origin::Boot { kernel, initramfs }) => {
+                let line = command_line(Some((window_at, WINDOW_BYTES as u64)), kernel_args);
+                (Start::Boot, kernel.clone(), Some(initramfs.clone()), line)
+            }
+            (StartMode::Snapshot, Origin::Snapshots(snapshots)) => {
+                let snapshot = snapshots.get(&topology.to_string()).ok_or_else(no_origin)?;
+                let saved = snapshot.expand(executor.scratch).map_err(|error| host("prepare the machine", &error))?;
+                (Start::Saved(saved.clone()), PathBuf::new(), None, kernel_line(window_at, kernel_args))
+            }
+            _ => return Err(no_origin()),
+        };
+        Ok(MachineSpec {
+            start,
             topology: topology.clone(),
             clock: *clock,
             seed: *seed,
-            kernel: self.executor.inputs.kernel.clone(),
-            initramfs: Some(self.executor.inputs.initramfs.clone()),
-            command_line: command_line(Some((window_at, WINDOW_BYTES as u64)), kernel_args),
+            kernel,
+            initramfs,
+            command_line,
             window: Some(directory.join("window")),
             directory: directory.to_owned(),
-        }
+        })
     }
 
     fn not_started(&mut self, error: &StartError) -> Result<(), Broken> {
@@ -237,6 +253,11 @@ impl<'a> Attempt<'a> {
         let at = HostNanos(u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX));
         self.writer.host(at, event)
     }
+}
+
+fn no_origin(start: StartMode) -> Broken {
+    let problem = format!("the case says start = \"{}\", and there is nothing for that among its inputs", start.name());
+    Broken::Host(HostFailure { doing: "prepare the machine", problem })
 }
 
 fn host(doing: &'static str, error: &dyn Error) -> Broken {

@@ -42,6 +42,18 @@ impl Emulator {
         Self { loader: None, binary: binary.into(), libraries: Vec::new(), data: None, modules: None }
     }
 
+    /// The same with all paths below `root`.
+    #[must_use]
+    pub fn below(self, root: &Path) -> Self {
+        Self {
+            loader: self.loader.map(|path| root.join(path)),
+            binary: root.join(self.binary),
+            libraries: self.libraries.iter().map(|path| root.join(path)).collect(),
+            data: self.data.map(|path| root.join(path)),
+            modules: self.modules.map(|path| root.join(path)),
+        }
+    }
+
     /// How it is called. All paths are absolute, because it runs in the machine's directory.
     ///
     /// # Errors

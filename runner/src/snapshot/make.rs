@@ -1,0 +1,85 @@
+//! Makes a snapshot: `kernel, stage one ──boot──▶ save point ──pack──▶ file`.
+
+use crate::image;
+use ktstr_channel::{RingReader, Window, WindowError, WINDOW_BYTES};
+use ktstr_model::event::GuestFailure;
+use ktstr_model::{Clock, Topology, What};
+use ktstr_vmm::{command_line, Gpa, MachineBackend, MachineSpec, SavedError, Start, StartError};
+use std::path::{Path, PathBuf};
+
+/// Tells stage one to stop the machine at its save point.
+const SAVE_ARGUMENT: &str = "ktstr.save";
+/// Of the boot. What a case draws at random comes from its own seed, which the agent mixes in.
+const SEED: u64 = 0;
+
+/// What a snapshot is of.
+#[derive(Debug)]
+pub(crate) struct SnapshotOf<'a> {
+    /// A kernel that `ktstr kernel` has prepared.
+    pub(crate) kernel: &'a Path,
+    /// Stage one.
+    pub(crate) init: &'a [u8],
+    pub(crate) topology: &'a Topology,
+    pub(crate) clock: Clock,
+    /// Added to the kernel's command line.
+    pub(crate) kernel_args: &'a [String],
+}
+
+/// A snapshot that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MakeError {
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("cannot make the window")]
+    Window(#[from] WindowError),
+    #[error("stage one of the guest failed to {}: {}", .0.doing, .0.problem)]
+    Guest(GuestFailure),
+    #[error("cannot boot the machine of a snapshot")]
+    Boot(#[source] StartError),
+    #[error("cannot pack the snapshot")]
+    Pack(#[source] SavedError),
+}
+
+/// Boots a machine, saves it where stage one stops it, and packs the save into `output`. Files of the machine lie in the directory of
+/// `output` meanwhile, sparse, up to the size of its memory.
+pub(crate) fn make(backend: &dyn MachineBackend, of: &SnapshotOf<'_>, output: &Path) -> Result<(), MakeError> {
+    let unwritable = |path: &Path, source| MakeError::Write { path: path.to_owned(), source };
+    let beside = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory =
+        tempfile::Builder::new().prefix("snapshot-").tempdir_in(beside).map_err(|source| unwritable(beside, source))?;
+    let at = |name: &str| directory.path().join(name);
+    let initramfs = at("initramfs.cpio");
+    std::fs::write(&initramfs, image::initramfs(of.init)).map_err(|source| unwritable(&initramfs, source))?;
+    // The guest reaches its window before it is saved, and the host lays nothing into it.
+    let window = Window::create(&at("window"))?;
+    let spec = MachineSpec {
+        start: Start::Boot,
+        topology: of.topology.clone(),
+        clock: of.clock,
+        seed: SEED,
+        kernel: of.kernel.to_owned(),
+        initramfs: Some(initramfs),
+        command_line: kernel_line(backend.window_at(of.topology), of.kernel_args),
+        window: Some(at("window")),
+        directory: directory.path().to_owned(),
+    };
+    let saved = backend.save(&spec, &at("saved")).map_err(|error| match guest_failure(&window) {
+        Some(failure) => MakeError::Guest(failure),
+        None => MakeError::Boot(error),
+    })?;
+    saved.pack(output).map_err(MakeError::Pack)
+}
+
+/// The command line of the kernel in a snapshot.
+pub(crate) fn kernel_line(window_at: Gpa, kernel_args: &[String]) -> String {
+    let arguments: Vec<String> = std::iter::once(SAVE_ARGUMENT.to_owned()).chain(kernel_args.iter().cloned()).collect();
+    command_line(Some((window_at, WINDOW_BYTES as u64)), &arguments)
+}
+
+/// What the guest said in its window about why it could not go on.
+fn guest_failure(window: &Window) -> Option<GuestFailure> {
+    RingReader::default().poll(window).events.into_iter().find_map(|event| match event.what {
+        What::Failed(failure) => Some(failure),
+        _ => None,
+    })
+}

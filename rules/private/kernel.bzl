@@ -1,5 +1,6 @@
 """Kernels that tests boot."""
 
+load(":snapshot_settings.bzl", "without_snapshot")
 load(":toolchain.bzl", "RUNNER_TOOLCHAIN")
 
 KtstrKernelInfo = provider(
@@ -51,6 +52,7 @@ ktstr_prebuilt_kernel = rule(
             mandatory = True,
         ),
     },
+    cfg = without_snapshot,
     provides = [KtstrKernelInfo],
     toolchains = [RUNNER_TOOLCHAIN],
 )

@@ -7,8 +7,8 @@ load("//rules/private/validate:units.bzl", "nanoseconds")
 _TIMEOUTS = {"short": 60, "moderate": 300, "long": 900, "eternal": 3600}
 _OF_SIZE = {"small": "short", "medium": "moderate", "large": "long", "enormous": "eternal"}
 
-# What a case takes by experience, on a host that has nothing else to do: seconds for the boot, and host seconds for a
-# second of guest time.
+# What a case takes by experience, on a host that has nothing else to do: seconds until it runs (a boot; that cases may start from
+# a snapshot is not known when the BUILD file is loaded), and host seconds for a second of guest time.
 _BOOT_SECONDS = 10
 _HOST_PER_GUEST = 4
 

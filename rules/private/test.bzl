@@ -17,6 +17,7 @@ def ktstr_test(
         strict_filter = False,
         backend = None,
         clock = None,
+        start = None,
         size = None,
         timeout = None,
         shard_count = None,
@@ -43,6 +44,9 @@ def ktstr_test(
       backend: insists on `"tcg"` or `"kvm"`; by default what `--@ktstr//rules:backend` says
       clock: insists on `"virtual"` or `"real"`; by default what `--@ktstr//rules:clock` says, which is virtual up to 32
         CPUs and real above
+      start: `"boot"`: each case boots the kernel; `"snapshot"`: each case starts from a machine that booted once for all cases
+        and tests with the same kernel, topology, kernel_args and clock, and that is made and cached like any other output. By
+        default a snapshot, where the back end can
       size: as of any test; by default medium
       timeout: as of any test; by default that of the size, and without a size the shortest from moderate on that seems
         enough
@@ -59,7 +63,7 @@ def ktstr_test(
         kernel_args = kernel_args or None,
         strict_filter = strict_filter or None,
     )
-    errors = validate(dict(spec, **without_none(backend = backend, clock = clock)))
+    errors = validate(dict(spec, **without_none(backend = backend, clock = clock, start = start)))
     _refuse(name, errors)
     planned = planned_time(spec, size, timeout, shard_count)
     _refuse(name, planned.errors)
@@ -75,6 +79,7 @@ def ktstr_test(
         shard_count = shard_count,
         size = planned.size,
         spec = json.encode(spec),
+        start = start,
         timeout = planned.timeout,
         **kwargs
     )

@@ -4,19 +4,16 @@ load("//rules/private/validate:topologies.bzl", "clock_errors", "clock_of")
 load(":kernel.bzl", "KtstrKernelInfo")
 load(":resources.bzl", "resources")
 load(":setting.bzl", "KtstrSettingInfo")
-load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN")
+load(":snapshot_settings.bzl", "backend_of", "snapshots", "start_of")
+load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN", "emulator_description", "emulator_files")
 
 _SPEC_VERSION = 1
-_LAUNCH_VERSION = 1
+_LAUNCH_VERSION = 2
 
 def _runfile(ctx, file):
     """Path of a file below the root of the runfiles."""
     path = file.short_path
     return path[3:] if path.startswith("../") else "{}/{}".format(ctx.workspace_name, path)
-
-def _directories(ctx, files):
-    """Directories of files below the root of the runfiles, each once."""
-    return {_runfile(ctx, file).rpartition("/")[0]: True for file in files}.keys()
 
 def _clocks(ctx, topologies, backend):
     asked = ctx.attr.clock or ctx.attr._clock[KtstrSettingInfo].value
@@ -25,10 +22,6 @@ def _clocks(ctx, topologies, backend):
         if errors:
             fail("{}: {}".format(ctx.label.name, errors[0]))
     return [clock_of(topology, asked, backend) for topology in topologies]
-
-def _backend(ctx):
-    asked = ctx.attr.backend or ctx.attr._backend[KtstrSettingInfo].value
-    return ctx.attr.default_backend if asked == "auto" else asked
 
 def _flags(ctx):
     """Settings of the command line that had a say here, for the command that runs a case again."""
@@ -42,23 +35,22 @@ def _flags(ctx):
         if value and value != "auto"
     ]
 
-def _launch(ctx, spec, kernel, runner, emulator):
+def _machines(ctx, start, runner):
+    """What machines begin with: where the runner finds it, and the files."""
+    if start == "boot":
+        kernel = ctx.attr.kernel[KtstrKernelInfo].image
+        boot = {"init": _runfile(ctx, runner.init), "kernel": _runfile(ctx, kernel)}
+        return {"boot": boot}, [kernel, runner.init]
+    files = {label: target[DefaultInfo].files.to_list()[0] for label, target in ctx.split_attr._snapshot.items()}
+    return {"snapshots": {label: _runfile(ctx, file) for label, file in files.items()}}, files.values()
+
+def _launch(ctx, spec, machines, runner, emulator):
     """Where the runner finds what it runs."""
-    libraries = _directories(ctx, emulator.libraries)
     return {
         "agent": _runfile(ctx, runner.agent),
-        "emulator": {
-            "binary": _runfile(ctx, emulator.binary),
-            "data": _directories(ctx, emulator.firmware)[0],
-            "libraries": libraries,
-            "loader": _runfile(ctx, emulator.loader),
-            # Without modules of its own the emulator must not look for the host's: any directory of the tree keeps it
-            # from that.
-            "modules": (_directories(ctx, emulator.modules) or libraries)[0],
-        },
+        "emulator": emulator_description(emulator, lambda file: _runfile(ctx, file)),
         "flags": _flags(ctx),
-        "init": _runfile(ctx, runner.init),
-        "kernel": _runfile(ctx, kernel.image),
+        "machines": machines,
         "spec": _runfile(ctx, spec),
         "version": _LAUNCH_VERSION,
     }
@@ -69,23 +61,24 @@ def _write_json(ctx, suffix, value):
     return file
 
 def _ktstr_test_impl(ctx):
-    kernel = ctx.attr.kernel[KtstrKernelInfo]
     runner = ctx.toolchains[RUNNER_TOOLCHAIN].ktstr_runner
     emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator
     declared = json.decode(ctx.attr.spec)
-    backend = _backend(ctx)
+    backend = backend_of(ctx.attr.backend, ctx.attr._backend[KtstrSettingInfo].value, ctx.attr.default_backend)
+    start = start_of(ctx.attr.start, backend)
     clocks = _clocks(ctx, declared["topologies"], backend)
     spec = _write_json(ctx, ".spec.json", dict(
         declared,
         backend = backend,
         clocks = clocks,
+        start = start,
         version = _SPEC_VERSION,
     ))
-    launch = _write_json(ctx, ".launch.json", _launch(ctx, spec, kernel, runner, emulator))
+    machines, files = _machines(ctx, start, runner)
+    launch = _write_json(ctx, ".launch.json", _launch(ctx, spec, machines, runner, emulator))
     executable = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.symlink(is_executable = True, output = executable, target_file = runner.runner)
-    files = [launch, spec, kernel.image, runner.runner, runner.init, runner.agent, emulator.binary, emulator.loader]
-    runfiles = ctx.runfiles(files + emulator.libraries + emulator.firmware + emulator.modules)
+    runfiles = ctx.runfiles([launch, spec, runner.runner, runner.agent] + files + emulator_files(emulator))
     return [
         DefaultInfo(executable = executable, files = depset([executable, launch, spec]), runfiles = runfiles),
         OutputGroupInfo(spec = depset([spec])),
@@ -101,8 +94,13 @@ ktstr_internal_test = rule(
         "default_backend": attr.string(doc = "What `auto` means on the platform.", mandatory = True),
         "kernel": attr.label(doc = "What is booted.", mandatory = True, providers = [KtstrKernelInfo]),
         "spec": attr.string(doc = "The declaration as JSON, but for back end and clocks.", mandatory = True),
+        "start": attr.string(doc = "Insists on where cases start.", values = ["", "boot", "snapshot"]),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
         "_backend": attr.label(default = "//rules:backend", providers = [KtstrSettingInfo]),
         "_clock": attr.label(default = "//rules:clock", providers = [KtstrSettingInfo]),
+        "_snapshot": attr.label(cfg = snapshots, default = "//rules/private:snapshot"),
     },
     test = True,
     toolchains = [RUNNER_TOOLCHAIN, EMULATOR_TOOLCHAIN],

@@ -23,6 +23,27 @@ KtstrEmulatorInfo = provider(
     },
 )
 
+def emulator_files(emulator):
+    """Everything that the emulator is made of."""
+    return [emulator.binary, emulator.loader] + emulator.libraries + emulator.firmware + emulator.modules
+
+def emulator_description(emulator, path):
+    """Where the emulator is, as the runner reads it; `path` gives the path of a file."""
+
+    def directories(files):
+        return {path(file).rpartition("/")[0]: True for file in files}.keys()
+
+    libraries = directories(emulator.libraries)
+    return {
+        "binary": path(emulator.binary),
+        "data": directories(emulator.firmware)[0],
+        "libraries": libraries,
+        "loader": path(emulator.loader),
+        # Without modules of its own the emulator must not look for the host's: any directory of the tree keeps it from
+        # that.
+        "modules": (directories(emulator.modules) or libraries)[0],
+    }
+
 def _ktstr_runner_toolchain_impl(ctx):
     return platform_common.ToolchainInfo(
         ktstr_runner = KtstrRunnerInfo(agent = ctx.file.agent, init = ctx.file.init, runner = ctx.file.runner),

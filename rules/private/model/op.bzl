@@ -57,7 +57,7 @@ def _cpu_online(cpus):
     return {"cpu_online": cpus}
 
 def _fault(kind):
-    """Makes the guest fail on purpose: `"panic"`, `"hang"`, `"reboot"`, `"power_off"` or `"escape"`."""
+    """Makes the guest fail on purpose: `"panic"`, `"hang"`, `"reboot"`, `"power_off"`, `"escape"` or `"litter"`."""
     return {"fault": kind}
 
 # Cgroups are named; they must be alive when the op is applied.

@@ -7,7 +7,7 @@ load(":units.bzl", "interval_errors")
 _WORKERS_MAX = 4096
 _HOLDS_MAX = 4096
 _LOOP_MAX = 1000
-_FAULTS = ["panic", "hang", "reboot", "power_off", "escape"]
+_FAULTS = ["panic", "hang", "reboot", "power_off", "escape", "litter"]
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 def play(scenario):

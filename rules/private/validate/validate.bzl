@@ -14,7 +14,7 @@ def validate(spec):
 
     Args:
       spec: a dict with `name`, `topologies`, `scenario` and what else is set of `checks`, `seeds`, `seed`, `kernel_args`,
-        `backend`, `clock`
+        `backend`, `clock`, `start`
 
     Returns:
       a list of texts: `path: problem; what would do`
@@ -36,6 +36,7 @@ def validate(spec):
     errors.extend(_kernel_args_errors(spec.get("kernel_args", [])))
     errors.extend(_choice_errors("backend", spec.get("backend"), BACKENDS))
     errors.extend(_choice_errors("clock", spec.get("clock"), CLOCKS.keys()))
+    errors.extend(_choice_errors("start", spec.get("start"), ["snapshot", "boot"]))
 
     # Several topologies may say the same.
     return {text: True for text in errors}.keys()

@@ -1,5 +1,6 @@
 //! Failures of the guest on purpose, to see how they are reported. All are made by a real kernel's own means.
 
+use crate::litter;
 use crate::sys::kexec;
 use crate::workers::Workers;
 use ktstr_init::controllers;
@@ -16,6 +17,7 @@ use std::io;
 pub fn cause(fault: Fault, workers: &mut Workers) -> Result<(), GuestError> {
     Err(match fault {
         Fault::Escape => return escape(workers),
+        Fault::Litter => return litter::leave(),
         Fault::Panic => {
             let triggered = fs::write("/proc/sysrq-trigger", "c");
             refused("make the kernel panic through /proc/sysrq-trigger", triggered)

@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod cgroups;
 pub mod faults;
+pub mod litter;
 pub mod procfs;
 pub mod seed;
 pub mod sys;

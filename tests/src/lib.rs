@@ -5,6 +5,12 @@
 
 #![allow(clippy::panic)] // All of this is test code; clippy sees that only inside of test functions.
 
+mod load;
+mod recordings;
+
+pub use load::Load;
+pub use recordings::assert_equal;
+
 use serde_json::Value;
 use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -44,8 +50,6 @@ pub struct Running {
 pub struct Inputs {
     /// Its declaration.
     pub spec: PathBuf,
-    /// Its kernel, prepared.
-    pub kernel: PathBuf,
     /// Directory of the guest's programs.
     pub guest: PathBuf,
     launch: Value,
@@ -53,6 +57,16 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// Its kernel, prepared.
+    ///
+    /// # Panics
+    /// If it starts from a snapshot, which has the kernel in it.
+    #[must_use]
+    pub fn kernel(&self) -> PathBuf {
+        let kernel = &self.launch["machines"]["boot"]["kernel"];
+        self.root.join(kernel.as_str().expect("the target boots"))
+    }
+
     /// Makes a program of the emulator that brings its own loader, as an installed one looks.
     #[must_use]
     pub fn emulator_script(&self, directory: &Path) -> PathBuf {
@@ -113,7 +127,7 @@ impl Target {
         let root = PathBuf::from(std::env::var_os("TEST_SRCDIR").expect("runfiles: run this under Bazel"));
         let at = |name: &str| root.join(launch[name].as_str().expect("a path"));
         let guest = at("agent").parent().expect("a directory").to_owned();
-        Inputs { spec: at("spec"), kernel: at("kernel"), guest, root: root.clone(), launch }
+        Inputs { spec: at("spec"), guest, root: root.clone(), launch }
     }
 
     fn of(mut command: Command, name: &str) -> Self {

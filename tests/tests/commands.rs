@@ -72,15 +72,15 @@ fn a_back_end_that_is_not_there_is_infrastructure() {
 
 #[test]
 fn a_declaration_runs_without_bazel() {
-    let inputs = Target::new("strict").inputs();
+    let inputs = Target::new("boots").inputs();
     let directory = tempfile::tempdir().expect("a directory");
     let emulator = inputs.emulator_script(directory.path());
     let output = directory.path().join("out");
-    let run = ["run", text(&inputs.spec), "--kernel", text(&inputs.kernel), "--guest", text(&inputs.guest)];
+    let run = ["run", text(&inputs.spec), "--kernel", text(&inputs.kernel()), "--guest", text(&inputs.guest)];
     check(
         &[&run[..], &["--emulator", text(&emulator), "--output", text(&output)]].concat(),
         0,
-        &["strict: 1 of 1 cases", "PASS", "strict: 1 passed, 0 failed"],
+        &["boots: 1 of 1 cases", "PASS", "boots: 1 passed, 0 failed"],
     );
     assert!(std::fs::read_to_string(output.join("junit.xml")).expect("is there").contains("<testcase "));
     let nowhere = ["--emulator", "/nowhere/qemu", "--output", text(&output)];

@@ -31,6 +31,25 @@ pub fn spawn(body: impl FnOnce() -> i32) -> io::Result<Pid> {
     }
 }
 
+/// Starts a child that hangs: it waits without end in the kernel (state D) for a child of its own (`CLONE_VFORK`, clone(2)).
+///
+/// # Errors
+/// That of fork(2).
+pub fn spawn_hung() -> io::Result<Pid> {
+    spawn(|| {
+        let flags = (libc::CLONE_VFORK | libc::SIGCHLD) as libc::c_long;
+        // SAFETY: without CLONE_VM the new process has a copy of the memory, as after fork(2); the call takes no pointer.
+        let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+        if pid == 0 {
+            loop {
+                // SAFETY: takes nothing and touches nothing.
+                unsafe { libc::pause() };
+            }
+        }
+        0
+    })
+}
+
 /// Sets the policy of a process. Priorities of policies without one are ignored.
 ///
 /// # Errors
@@ -69,5 +88,25 @@ fn set_scheduler(pid: i32, policy: i32, priority: u8) -> io::Result<()> {
     match unsafe { libc::sched_setscheduler(pid, policy, &parameter) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{kill_process, waitpid, Signal, WaitOptions};
+
+    #[test]
+    fn a_child_that_hangs_is_in_state_d() {
+        let pid = spawn_hung().expect("forks");
+        let path = format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero());
+        let state = || crate::procfs::stat(pid).expect("is there").state;
+        while state() != 'D' {
+            std::thread::yield_now();
+        }
+        let inner = std::fs::read_to_string(&path).expect("reads");
+        let inner = Pid::from_raw(inner.trim().parse().expect("one child")).expect("not zero");
+        kill_process(inner, Signal::KILL).expect("is there");
+        waitpid(Some(pid), WaitOptions::empty()).expect("is a child");
     }
 }

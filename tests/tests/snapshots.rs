@@ -1,0 +1,92 @@
+//! Cases that start from a snapshot.
+
+use ktstr_tests::{assert_equal, program, Target};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+#[test]
+fn a_case_does_not_see_what_another_one_left() {
+    let name = "litters[1n1l2c1t][s1]";
+    let alone = Target::new("litters").arg(&format!("--filter={name}")).run();
+    alone.expect(0, &["1 passed, 0 failed"]);
+    let both = Target::new("litters").run();
+    both.expect(0, &["2 passed, 0 failed"]);
+    let mut recordings = both.recordings();
+    recordings.retain(|case, _| case == name);
+    assert_equal(&alone.recordings(), &recordings);
+}
+
+#[test]
+fn the_report_says_where_a_case_started() {
+    let start = |target: &str| {
+        let report = Target::new(target).run().report();
+        report["cases"][0]["start"].as_str().map(str::to_owned)
+    };
+    assert_eq!(start("plain").as_deref(), Some("snapshot"));
+    assert_eq!(start("boots").as_deref(), Some("boot"));
+}
+
+#[test]
+fn under_the_real_clock() {
+    Target::new("real_clock").run().expect(0, &["1 passed, 0 failed", "snapshot"]);
+}
+
+/// `ktstr run` with a directory of snapshots.
+struct Bare {
+    directory: TempDir,
+    arguments: Vec<String>,
+}
+
+impl Bare {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        // Only a target that boots has a kernel among its files.
+        let boots = Target::new("boots").inputs();
+        let spec = Target::new("plain").inputs().spec;
+        let emulator = boots.emulator_script(directory.path());
+        let text = |path: &Path| path.to_str().expect("text").to_owned();
+        let option = |name: &str, path: &Path| [name.to_owned(), text(path)];
+        let mut arguments = vec!["run".to_owned(), text(&spec)];
+        arguments.extend(option("--kernel", &boots.kernel()));
+        arguments.extend(option("--guest", &boots.guest));
+        arguments.extend(option("--emulator", &emulator));
+        arguments.extend(option("--snapshots", &directory.path().join("snapshots")));
+        Self { directory, arguments }
+    }
+
+    fn run(&self) -> (Option<i32>, String) {
+        let mut command = Command::new(program("plain"));
+        command.args(&self.arguments).arg("--output").arg(self.directory.path().join("out"));
+        let Output { status, stdout, stderr } = command.output().expect("starts");
+        (status.code(), [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
+    }
+
+    fn snapshots(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.directory.path().join("snapshots")).expect("is there");
+        entries.map(|entry| entry.expect("reads").path()).collect()
+    }
+}
+
+#[test]
+fn without_bazel_a_snapshot_is_made_once_and_looked_at_before_each_use() {
+    let bare = Bare::new();
+    assert_eq!(bare.run().0, Some(0));
+    let [snapshot] = &bare.snapshots()[..] else { panic!("{:?}", bare.snapshots()) };
+    let made = std::fs::metadata(snapshot).expect("is there").modified().expect("has a time");
+    assert_eq!(bare.run().0, Some(0));
+    assert_eq!(std::fs::metadata(snapshot).expect("is there").modified().expect("has a time"), made);
+
+    let whole = std::fs::read(snapshot).expect("reads");
+    std::fs::write(snapshot, &whole[..whole.len() / 2]).expect("writes");
+    let (status, said) = bare.run();
+    assert_eq!(status, Some(3), "{said}");
+    for text in [
+        "INFRA",
+        "cannot expand the snapshot ",
+        "is not a saved machine that this program can use",
+        "make the save again",
+    ] {
+        assert!(said.contains(text), "no {text:?} in:\n{said}");
+    }
+}

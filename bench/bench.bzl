@@ -9,7 +9,6 @@ def _bench_impl(ctx):
     emulator = ctx.toolchains[_EMULATOR_TOOLCHAIN].ktstr_emulator
     init = ctx.toolchains[_RUNNER_TOOLCHAIN].ktstr_runner.init
     kernel = ctx.attr.kernel[KtstrKernelInfo].image
-    target = ctx.executable.target
     launcher = ctx.actions.declare_file(ctx.label.name + ".launcher.sh")
     ctx.actions.write(launcher, "\n".join(["#!/usr/bin/env bash"] + [
         "export {}={}".format(name, value)
@@ -20,24 +19,23 @@ def _bench_impl(ctx):
             "BENCH_KERNEL": kernel.short_path,
             "BENCH_LIBRARIES": ":".join({file.short_path.rpartition("/")[0]: True for file in emulator.libraries}.keys()),
             "BENCH_LOADER": emulator.loader.short_path,
-            "BENCH_TARGET": target.short_path,
         }.items()
     ] + ['exec "{}" "$@"'.format(ctx.file.script.short_path), ""]), is_executable = True)
-    files = [ctx.file.script, init, kernel, target, emulator.binary, emulator.loader] + ctx.files.data
+    files = [ctx.file.script, init, kernel, emulator.binary, emulator.loader] + ctx.files.data
     runfiles = ctx.runfiles(files + emulator.firmware + emulator.libraries + emulator.modules)
     return [DefaultInfo(
         executable = launcher,
-        runfiles = runfiles.merge(ctx.attr.target[DefaultInfo].default_runfiles),
+        runfiles = runfiles.merge_all([target[DefaultInfo].default_runfiles for target in ctx.attr.targets]),
     )]
 
 bench = rule(
     implementation = _bench_impl,
-    doc = "Runs a script in the root of the runfiles, with a target, its kernel and the bare emulator at hand.",
+    doc = "Runs a script in the root of the runfiles, with targets, a kernel and the bare emulator at hand.",
     attrs = {
         "data": attr.label_list(allow_files = True, doc = "What the script calls."),
         "kernel": attr.label(doc = "Booted by the bare emulator.", mandatory = True, providers = [KtstrKernelInfo]),
         "script": attr.label(allow_single_file = True, doc = "What is run.", mandatory = True),
-        "target": attr.label(cfg = "target", doc = "The test that is measured.", executable = True, mandatory = True),
+        "targets": attr.label_list(doc = "Tests that are measured; the script finds them at their paths.", mandatory = True),
     },
     executable = True,
     toolchains = [_EMULATOR_TOOLCHAIN, _RUNNER_TOOLCHAIN],

@@ -41,13 +41,13 @@ bare() {
   echo $(($(now) - since))
 }
 
-# Nanoseconds of a case that are not the guest's.
+# Nanoseconds of a case that boots and that are not the guest's.
 own() {
   local since wall guest
   rm -rf "$scratch/outputs"
   mkdir "$scratch/outputs"
   since=$(now)
-  RUNFILES_DIR=${PWD%/*} TEST_TMPDIR=$scratch TEST_UNDECLARED_OUTPUTS_DIR=$scratch/outputs "./$BENCH_TARGET" >"$scratch/said" || {
+  RUNFILES_DIR=${PWD%/*} TEST_TMPDIR=$scratch TEST_UNDECLARED_OUTPUTS_DIR=$scratch/outputs ./bench/smallest >"$scratch/said" || {
     cat "$scratch/said" >&2
     exit 1
   }
@@ -66,4 +66,6 @@ bare_median=$(median <"$scratch/bare") own_median=$(median <"$scratch/own")
 awk -v own="$own_median" -v bare="$bare_median" -v runs="$runs" 'BEGIN {
   printf "own time / bare boot      %5.1f %%   (%.3f s / %.3f s, medians of %d; at most 10 %%)\n", 100 * own / bare, own / 1e9, bare / 1e9, runs
 }'
+bench/starts.sh
+bench/clones.sh
 bench/noop.sh

@@ -16,8 +16,9 @@ mod topology;
 
 pub use parse::{overlay, parse_checks, CheckTextError};
 
+use ktstr_model::floor::ClockOfMachine;
 use ktstr_model::verdict::{join, Place};
-use ktstr_model::{Cause, Check, Finding, Phase, Verdict};
+use ktstr_model::{Case, Cause, Check, Finding, Phase, Verdict};
 use ktstr_recording::Recording;
 use run::Run;
 
@@ -29,6 +30,9 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// All of them joined.
     pub verdict: Verdict,
+    /// Bounds that the clock of the case cannot tell, one a line. They are judged all the same: a recording is there, and what
+    /// is asked of it is its reader's affair.
+    pub warnings: Vec<String>,
 }
 
 /// Judges a recording by `checks`; those of its case are in `recording.header.case.checks`.
@@ -44,7 +48,13 @@ pub fn judge(recording: &Recording, checks: &[Check]) -> Judgement {
         findings.push(no_checks());
     }
     let verdict = join(&findings);
-    Judgement { findings, verdict }
+    Judgement { findings, verdict, warnings: warnings(&recording.header.case, checks) }
+}
+
+fn warnings(case: &Case, checks: &[Check]) -> Vec<String> {
+    let machine = ClockOfMachine::of(case);
+    let below = checks.iter().flat_map(|check| machine.cannot_tell(&check.bound));
+    below.map(|below| format!("{}: {below}; a red does not say that a scheduler is at fault", below.field)).collect()
 }
 
 fn no_checks() -> Finding {

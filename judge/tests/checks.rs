@@ -2,7 +2,7 @@
 
 use ktstr_judge::{judge, parse_checks};
 use ktstr_model::check::merge;
-use ktstr_model::{Finding, Origin};
+use ktstr_model::{Finding, Origin, Verdict};
 use ktstr_testing::history::{history, History};
 
 /// A finding as it reads in a report.
@@ -111,6 +111,29 @@ fn max_gap_has_the_worst_worker() {
     insta::assert_snapshot!(found(&history, &["max_gap=1s"]), @r"
     pass max_gap: gap of 812.3ms, at most 1s
       cpu_spin/1, cgroup low, CPU 0, step 1, at 3500ms
+    ");
+}
+
+#[test]
+fn a_bound_below_the_floor_of_the_clock_is_a_warning_and_judged_all_the_same() {
+    let history = two_groups("hold 1s\n low/1 gap=2ms");
+    let judged = |checks: &[&str]| {
+        let layer = parse_checks(checks).expect("checks");
+        judge(&history.recording(), &merge(&[(Origin::CommandLine, &layer)], false))
+    };
+    let fine = judged(&["max_gap=20ms", "max_spread=0.5"]);
+    assert_eq!((fine.verdict, fine.warnings.len()), (Verdict::Pass, 0));
+    let finer = judged(&["max_gap=1us", "max_wakeup_latency.p50=1ms", "max_wakeup_latency.max=9ms"]);
+    assert_eq!(finer.verdict, Verdict::Fail);
+    insta::assert_snapshot!(finer.warnings.join("\n"), @r"
+    max_gap: 1us is below what the virtual clock can tell with 4 CPUs: the floor is 20ms; a red does not say that a scheduler is at fault
+    max_wakeup_latency.max: 9ms is below what the virtual clock can tell with 4 CPUs: the floor is 10ms; a red does not say that a scheduler is at fault
+    ");
+    let red = finer.findings.iter().find(|finding| finding.verdict == Verdict::Fail).map(text);
+    insta::assert_snapshot!(red.expect("is red"), @r"
+    fail max_gap: gap of 2ms, at most 1us
+      cpu_spin/1, cgroup low, CPU 0, step 0, at 3000ms
+      in this hold of 1s it ran 500ms and waited 0ns runnable
     ");
 }
 

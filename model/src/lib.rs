@@ -15,6 +15,7 @@ pub mod check;
 pub mod cpuset;
 pub mod event;
 pub mod field;
+pub mod floor;
 pub mod plan;
 pub mod resolve;
 pub mod spec;

@@ -17,8 +17,10 @@ const CONSOLE_LINES: usize = 20;
 
 /// Judges a recording by `checks`.
 pub(crate) fn outcome(recording: &Recording, checks: &[Check]) -> Outcome {
+    let judgement = judge(recording, checks);
     Outcome {
-        findings: judge(recording, checks).findings,
+        findings: judgement.findings,
+        warnings: judgement.warnings,
         timings: timings(recording),
         backend_version: backend_version(recording),
         kernel: kernel(recording),

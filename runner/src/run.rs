@@ -41,6 +41,8 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Outcome {
     /// Everything that was found.
     pub(crate) findings: Vec<Finding>,
+    /// Bounds that the clock of the case cannot tell.
+    pub(crate) warnings: Vec<String>,
     /// How long it took.
     pub(crate) timings: Timings,
     /// Version of the back end; empty if it did not start.
@@ -134,6 +136,7 @@ impl Outcome {
             kernel: self.kernel,
             verdict,
             findings: self.findings,
+            warnings: self.warnings,
             timings: self.timings,
             recording: self.recording,
             console: if verdict.is_red() { self.console } else { Vec::new() },
@@ -146,6 +149,7 @@ impl Outcome {
 pub(crate) fn not_run(finding: Finding) -> Outcome {
     Outcome {
         findings: vec![finding],
+        warnings: Vec::new(),
         timings: Timings::default(),
         backend_version: String::new(),
         kernel: String::new(),

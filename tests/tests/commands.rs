@@ -32,9 +32,18 @@ fn a_recording_is_judged_again_by_another_bound() {
     let recording = ran.path(RECORDING);
     check(&["judge", text(&recording)], 0, &["PASS", CASE]);
     check(
+        &["judge", text(&recording), "--check", "min_work_rate=100000000"],
+        1,
+        &["min_work_rate: rate of ", "at least 100000000/s (command line)"],
+    );
+    check(
         &["judge", text(&recording), "--check", "max_gap=1us"],
         1,
-        &["max_gap: gap of ", "at most 1us (command line)"],
+        &[
+            "WARNING: max_gap: 1us is below what the virtual clock can tell with 1 CPU: the floor is 1ms; ",
+            "max_gap: gap of ",
+            "at most 1us (command line)",
+        ],
     );
     check(
         &["judge", text(&recording), "--check", "max_gpa=1us"],

@@ -1,8 +1,9 @@
 //! Ranges of the plain numbers of a declaration.
 
+use crate::floor::ClockOfMachine;
 use crate::spec::{ChecksSpec, CpuMaxSpec, LatencyBounds, Switch, WorkersSpec};
 use crate::work::{Policy, Work};
-use crate::{FieldError, Nanos};
+use crate::{Check, FieldError, Nanos};
 use std::fmt::Display;
 
 const MS: u64 = 1_000_000;
@@ -87,6 +88,17 @@ pub(super) fn checks(spec: &ChecksSpec, path: &str) -> Result<(), FieldError> {
     bound(&spec.max_wakeup_latency, &at("max_wakeup_latency"), "at least one of p50, p99, p999, max", |bounds| {
         *bounds != LatencyBounds::default()
     })
+}
+
+/// # Errors
+/// A bound that the clock of the machine at `topology` cannot tell.
+pub(super) fn above_floors(checks: &[Check], machine: ClockOfMachine, topology: &str) -> Result<(), FieldError> {
+    let Some(below) = checks.iter().find_map(|check| machine.cannot_tell(&check.bound).into_iter().next()) else {
+        return Ok(());
+    };
+    let fewer = if machine.cpus > 1 { ", or a machine with fewer CPUs" } else { "" };
+    let error = FieldError::new(format!("checks.{}", below.field), format!("{below} ({topology})"));
+    Err(error.hint(format!("{} or more{fewer}", below.floor)))
 }
 
 fn bound<T: std::fmt::Debug>(

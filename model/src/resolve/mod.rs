@@ -12,6 +12,7 @@ mod tests;
 
 use crate::case::Input;
 use crate::check::{merge, Origin};
+use crate::floor::ClockOfMachine;
 use crate::spec::{RandomSeed, SeedSpec, TestSpec};
 use crate::{Case, FieldError, Plan, Topology};
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
         }
         let plan = timeline::plan(spec, &topology)?;
         let checks = merge(&[(Origin::Test, &spec.checks)], limits_cpus(&plan, &topology));
+        let machine = ClockOfMachine { backend: spec.backend, clock: *clock, cpus: topology.cpus() };
+        limits::above_floors(&checks, machine, &path)?;
         let mut inputs = facts.inputs.clone();
         inputs.extend(facts.snapshots.get(&topology.to_string()).cloned());
         inputs.sort_by(|a, b| a.name.cmp(&b.name));

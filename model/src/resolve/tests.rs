@@ -96,6 +96,50 @@ fn refuses_numbers_out_of_range() {
 }
 
 #[test]
+fn refuses_bounds_below_the_floor_of_a_machines_clock() {
+    let topology =
+        |cores: u32| format!(r#"{{"numa_nodes": 1, "llcs": 1, "cores_per_llc": {cores}, "threads_per_core": 1}}"#);
+    // The first two machines can tell what the third cannot.
+    let spec = |backend: &str, third: &str, checks: &str| {
+        TestSpec::from_json(&format!(
+            r#"{{"version": 1, "name": "t", "backend": "{backend}", "clocks": ["virtual", "virtual", "{third}"],
+            "topologies": [{}, {}, {}], "scenario": {}, "checks": {checks}}}"#,
+            topology(1),
+            topology(2),
+            topology(16),
+            one(SPIN)
+        ))
+        .expect("parses")
+    };
+    let refusal = |backend, third, checks| match cases(&spec(backend, third, checks), &Facts::default()) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    let gap = r#"{"max_gap": "10ms"}"#;
+    assert_eq!(
+        refusal("tcg", "virtual", gap),
+        "checks.max_gap: 10ms is below what the virtual clock can tell with 16 CPUs: the floor is 80ms (topologies[2]); 80ms \
+         or more, or a machine with fewer CPUs"
+    );
+    assert_eq!(
+        refusal("tcg", "real", gap),
+        "checks.max_gap: 10ms is below what the real clock of the emulator can tell with 16 CPUs: the floor is \
+         1500ms (topologies[2]); 1500ms or more, or a machine with fewer CPUs"
+    );
+    assert_eq!(refusal("kvm", "real", gap), "");
+    assert_eq!(
+        refusal("tcg", "virtual", r#"{"max_gap": "1us"}"#),
+        "checks.max_gap: 1us is below what the virtual clock can tell with 1 CPU: the floor is 1ms (topologies[0]); 1ms or more"
+    );
+    assert!(refusal("tcg", "virtual", r#"{"max_wakeup_latency": {"p50": "1s", "p99": "5ms"}}"#)
+        .starts_with("checks.max_wakeup_latency.p99: 5ms is below what the virtual clock can tell with 16 CPUs"));
+    assert!(refusal("tcg", "virtual", r#"{"max_spread": 0.15}"#).starts_with(
+        "checks.max_spread: 0.15 is below what the virtual clock can tell with 16 CPUs: the floor is 0.3"
+    ));
+    assert_eq!(refusal("tcg", "virtual", r#"{"max_gap": "80ms", "max_spread": 0.3, "min_work_rate": 1e9}"#), "");
+}
+
+#[test]
 fn refuses_another_version_and_trailing_text() {
     let json = spec([1, 1, 1, 1], "[]", "").expect("parses").to_json();
     let newer = json.replacen("\"version\": 1", "\"version\": 9", 1);

@@ -29,11 +29,12 @@ impl<W: Write> Reporter for Console<W> {
             }
             RunEvent::CaseFinished { report } => {
                 self.print(&case_line(report));
+                report.warnings.iter().for_each(|text| self.print(&warning(text)));
                 if report.verdict.is_red() {
                     self.print(&details(report));
                 }
             }
-            RunEvent::Warning { text } => self.print(&format!("WARNING: {text}")),
+            RunEvent::Warning { text } => self.print(&warning(text)),
             RunEvent::Finished { report } => self.print(&summary(report)),
             RunEvent::CaseStarted { .. } | RunEvent::CaseStage { .. } => {}
         }
@@ -43,6 +44,10 @@ impl<W: Write> Reporter for Console<W> {
 /// Much of the text comes from a guest, which must not steer the terminal of whoever reads it.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn warning(text: &str) -> String {
+    format!("WARNING: {text}")
 }
 
 fn label(verdict: Verdict) -> &'static str {
@@ -171,6 +176,20 @@ mod tests {
         WARNING: no case matches
         //x:t: 1 passed, 1 failed, 1 skipped, 1 unknown, 1 infrastructure in 15.2s
         ");
+    }
+
+    #[test]
+    fn a_case_has_its_warnings_green_or_red() {
+        let mut report = target();
+        let mut console = Console::new(Vec::new());
+        for case in &mut report.cases[..2] {
+            case.warnings = vec!["max_gap: 1us is below what the clock can tell".into()];
+            console.report(&RunEvent::CaseFinished { report: case });
+        }
+        let text = String::from_utf8(console.out).expect("text");
+        let lines: Vec<&str> = text.lines().collect();
+        let warning = "WARNING: max_gap: 1us is below what the clock can tell";
+        assert_eq!((lines[1], lines[3]), (warning, warning), "{text}");
     }
 
     #[test]

@@ -97,6 +97,8 @@ pub(crate) struct CaseReport {
     pub(crate) kernel: String,
     pub(crate) verdict: Verdict,
     pub(crate) findings: Vec<Finding>,
+    /// What the reader should know of the bounds, and what fails nothing.
+    pub(crate) warnings: Vec<String>,
     pub(crate) timings: Timings,
     /// File name of the recording, if one was kept.
     pub(crate) recording: Option<String>,
@@ -205,6 +207,7 @@ pub(crate) mod tests {
             kernel: "7.3.4".into(),
             verdict,
             findings,
+            warnings: Vec::new(),
             timings: Timings { prepare: 0.05, boot: 2.0, run: 1.0, judge: 0.0 },
             recording: Some("t-1n1l2c1t-s0.ktstr".into()),
             console: if verdict.is_red() { vec!["[    1.5] last words".into()] } else { Vec::new() },

@@ -3,6 +3,8 @@
 def checks(**bounds):
     """Bounds by the name of their check; `False` switches a check off, one that is not named keeps its default.
 
+    Gaps, latencies and spread have a floor by clock and number of CPUs; a bound below it is refused when the cases are planned.
+
     Args:
       **bounds: of these names:
         `not_starved`: `True` or `False`; on by default

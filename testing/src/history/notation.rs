@@ -4,7 +4,7 @@ use super::{seen_machine, History};
 use ktstr_model::event::{GuestFailure, LatencyHistogram, WorkerReport};
 use ktstr_model::plan::{Action, CgroupPlan, GroupPlan, StepPlan, WorkerExpectation};
 use ktstr_model::work::Policy;
-use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Nanos, Plan, Topology, What, Work};
+use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Nanos, Plan, StartMode, Topology, What, Work};
 use ktstr_recording::host::EXIT_FINISHED;
 use ktstr_recording::{Ending, HostEvent};
 
@@ -206,6 +206,7 @@ impl Reader {
             topology: self.topology,
             backend: Backend::Tcg,
             clock: Clock::Virtual,
+            start: StartMode::Boot,
             seed: 0,
             kernel_args: vec![],
             plan: self.plan,

@@ -43,7 +43,7 @@ const VIRTUAL: &[Row] = &[
     row(2, 200 * US, 3 * MS, 3 * MS, 8 * MS, 0.02),
     row(4, MS, 8 * MS, 10 * MS, 20 * MS, 0.08),
     row(8, 3 * MS, 10 * MS, 20 * MS, 30 * MS, 0.15),
-    row(16, 6 * MS, 30 * MS, 50 * MS, 100 * MS, 0.3),
+    row(16, 6 * MS, 30 * MS, 50 * MS, 100 * MS, 0.6),
     row(24, 14 * MS, 120 * MS, 120 * MS, 200 * MS, 0.7),
     row(32, 60 * MS, 700 * MS, 700 * MS, 1_000 * MS, 2.0),
 ];

@@ -134,9 +134,9 @@ fn refuses_bounds_below_the_floor_of_a_machines_clock() {
     assert!(refusal("tcg", "virtual", r#"{"max_wakeup_latency": {"p50": "1s", "p99": "5ms"}}"#)
         .starts_with("checks.max_wakeup_latency.p99: 5ms is below what the virtual clock can tell with 16 CPUs"));
     assert!(refusal("tcg", "virtual", r#"{"max_spread": 0.15}"#).starts_with(
-        "checks.max_spread: 0.15 is below what the virtual clock can tell with 16 CPUs: the floor is 0.3"
+        "checks.max_spread: 0.15 is below what the virtual clock can tell with 16 CPUs: the floor is 0.6"
     ));
-    assert_eq!(refusal("tcg", "virtual", r#"{"max_gap": "100ms", "max_spread": 0.3, "min_work_rate": 1e9}"#), "");
+    assert_eq!(refusal("tcg", "virtual", r#"{"max_gap": "100ms", "max_spread": 0.6, "min_work_rate": 1e9}"#), "");
 }
 
 #[test]

@@ -85,7 +85,8 @@ fn a_declaration_runs_without_bazel() {
     let directory = tempfile::tempdir().expect("a directory");
     let emulator = inputs.emulator_script(directory.path());
     let output = directory.path().join("out");
-    let run = ["run", text(&inputs.spec), "--kernel", text(&inputs.kernel()), "--guest", text(&inputs.guest)];
+    let kernel = inputs.kernel();
+    let run = ["run", text(&inputs.spec), "--kernel", text(&kernel), "--guest", text(&inputs.guest)];
     check(
         &[&run[..], &["--emulator", text(&emulator), "--output", text(&output)]].concat(),
         0,

@@ -1,10 +1,10 @@
 //! Reads a recording: everything up to the first damage, and where that is.
 
 use crate::format::{checksum, Header, Kind, BODY_BYTES_MAX, FORMAT_VERSION, MAGIC, PREAMBLE_BYTES, RECORD_HEAD_BYTES};
+use crate::hash::{GuestHash, Sha256Sum};
 use crate::host::{Ending, HostEvent, HostNanos};
 use ktstr_model::Event;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ pub struct Recording {
     pub entries: Vec<Entry>,
     /// What is wrong with the file after the entries; none: it is whole.
     pub damage: Option<Damage>,
-    guest_sha256: String,
+    /// The rolling hash before the first guest event and after each.
+    guest_sha256: Vec<Sha256Sum>,
 }
 
 /// A record.
@@ -149,11 +150,16 @@ impl Recording {
         }
         let mut records = Records { bytes: records, offset: PREAMBLE_BYTES as u64 };
         let header = records.header().map_err(|source| ReadError::NoHeader { name: name(), source })?;
-        let mut recording = Self { header, entries: Vec::new(), damage: None, guest_sha256: String::new() };
-        let mut guest = Sha256::new();
-        recording.damage = records.read_entries(&mut recording.entries, &mut guest).err();
-        recording.guest_sha256 = format!("{:x}", guest.finalize());
-        Ok(recording)
+        let (mut entries, mut guest, mut guest_sha256) = (Vec::new(), GuestHash::default(), Vec::new());
+        guest_sha256.push(guest.so_far());
+        let read = records.read_entries(|entry, body| {
+            if matches!(entry, Entry::Guest(_)) {
+                guest.add(body);
+                guest_sha256.push(guest.so_far());
+            }
+            entries.push(entry);
+        });
+        Ok(Self { header, entries, damage: read.err(), guest_sha256 })
     }
 
     /// What the guest said, in order.
@@ -189,10 +195,16 @@ impl Recording {
         parts.collect::<Vec<_>>().concat()
     }
 
-    /// SHA-256 of all that the guest said, in lower-case hexadecimal: what two runs of a case under the virtual clock have in
-    /// common. The host's part does not change it.
-    pub fn guest_sha256(&self) -> &str {
-        &self.guest_sha256
+    /// The rolling hash over what the guest said, times included, after `events` events: what two runs of a case under the
+    /// virtual clock have in common up to there. The host's part does not change it. None: there are not so many events.
+    pub fn guest_sha256_after(&self, events: usize) -> Option<Sha256Sum> {
+        self.guest_sha256.get(events).copied()
+    }
+
+    /// The rolling hash over everything that the guest said.
+    pub fn guest_sha256(&self) -> Sha256Sum {
+        // There is one more than there are events.
+        self.guest_sha256.last().copied().unwrap_or_else(|| GuestHash::default().so_far())
     }
 }
 
@@ -218,8 +230,8 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Up to the end record.
-    fn read_entries(&mut self, entries: &mut Vec<Entry>, guest: &mut Sha256) -> Result<(), Damage> {
+    /// Up to the end record; `take` gets each entry and the bytes that it is stored as.
+    fn read_entries(&mut self, mut take: impl FnMut(Entry, &[u8])) -> Result<(), Damage> {
         loop {
             let offset = self.offset;
             let (kind, body) = self.next()?;
@@ -234,11 +246,7 @@ impl<'a> Records<'a> {
                 Kind::End if self.bytes.is_empty() => return Ok(()),
                 Kind::End => return Err(self.damage(DamageProblem::AfterEnd { bytes: self.bytes.len() as u64 })),
             };
-            if kind == Kind::Guest {
-                guest.update((body.len() as u64).to_le_bytes());
-                guest.update(body);
-            }
-            entries.push(entry);
+            take(entry, body);
         }
     }
 

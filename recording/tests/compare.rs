@@ -1,0 +1,195 @@
+//! Two recordings of a case: equal, or where they part.
+
+use ktstr_model::case::Input;
+use ktstr_model::plan::Plan;
+use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, StartMode, Topology, What};
+use ktstr_recording::compare::{differing_inputs, Side};
+use ktstr_recording::{compare, Comparison, Ending, Header, HostEvent, HostNanos, Recording, Writer};
+use proptest::prelude::*;
+use std::path::Path;
+
+const FINISHED: Ending = Ending::Guest { code: 16 };
+
+fn input(name: &str, sha256: &str) -> Input {
+    Input { name: name.into(), sha256: sha256.into() }
+}
+
+fn case() -> Case {
+    Case {
+        name: "t[1n1l1c1t][s0]".into(),
+        topology: Topology::new(1, 1, 1, 1).expect("can be"),
+        backend: Backend::Tcg,
+        clock: Clock::Virtual,
+        start: StartMode::Boot,
+        seed: 0,
+        kernel_args: vec![],
+        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![] },
+        checks: vec![],
+        inputs: vec![input("kernel", "aa"), input("snapshot", "bb")],
+    }
+}
+
+/// A recording of `case` with these events, the host's part at the time `host_ns`; without an ending it is cut off.
+fn of(case: &Case, events: &[Event], host_ns: u64, ending: Option<&Ending>) -> Recording {
+    with_console(case, events, host_ns, ending, "")
+}
+
+fn with_console(case: &Case, events: &[Event], host_ns: u64, ending: Option<&Ending>, console: &str) -> Recording {
+    let header = Header { made_by: format!("test {host_ns}"), case: case.clone() };
+    let mut writer = Writer::new(Vec::new(), Path::new("memory"), &header).expect("written");
+    writer.host(HostNanos(host_ns), &HostEvent::GuestStarted).expect("written");
+    events.iter().for_each(|event| writer.guest(event).expect("written"));
+    writer.console(console.as_bytes()).expect("written");
+    if let Some(ending) = ending {
+        writer.host(HostNanos(host_ns + 1), &HostEvent::Ended(ending.clone())).expect("written");
+    }
+    Recording::from_bytes(&writer.finish().expect("written"), "memory").expect("reads")
+}
+
+fn recording(events: &[Event], host_ns: u64) -> Recording {
+    of(&case(), events, host_ns, Some(&FINISHED))
+}
+
+fn event(at: u64, segment: u32) -> Event {
+    Event { at: GuestNanos(at), what: What::SegmentStarted { segment } }
+}
+
+fn any_events(sizes: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Event>> {
+    proptest::collection::vec((any::<u64>(), any::<u32>()).prop_map(|(at, segment)| event(at, segment)), sizes)
+}
+
+proptest! {
+    #[test]
+    fn equal_is_equal_whatever_the_host_measured(events in any_events(1..20), first: u32, second: u32) {
+        let (first, second) = (recording(&events, first.into()), recording(&events, second.into()));
+        let expected = Comparison::Equal { events: events.len(), sha256: first.guest_sha256(), console: 0 };
+        prop_assert_eq!(compare(&first, &second), expected);
+        prop_assert_eq!(first.guest_sha256(), second.guest_sha256());
+    }
+
+    #[test]
+    fn a_changed_event_is_found_where_it_is(
+        events in any_events(1..20),
+        at: prop::sample::Index,
+        later in any_events(0..20),
+        change in 1u64..,
+    ) {
+        let at = at.index(events.len());
+        // Whatever follows it.
+        let mut other = events[..=at].to_vec();
+        other[at].at.0 ^= change;
+        other.extend(later);
+        let (first, second) = (recording(&events, 0), recording(&other, 0));
+        prop_assert_ne!(first.guest_sha256(), second.guest_sha256());
+        let Comparison::Event(difference) = compare(&first, &second) else {
+            return Err(TestCaseError::fail("no difference was seen"));
+        };
+        prop_assert_eq!(difference.common.events, at);
+        prop_assert_eq!(Some(difference.common.sha256), second.guest_sha256_after(at));
+        prop_assert_eq!(difference.common.last.as_ref(), at.checked_sub(1).map(|last| &events[last]));
+        prop_assert_eq!((&difference.first, &difference.second), (&events[at], &other[at]));
+        let fields: Vec<String> = difference.fields().iter().map(|field| field.path.clone()).collect();
+        prop_assert_eq!(fields, ["at"]);
+    }
+
+    #[test]
+    fn a_prefix_is_a_prefix_from_both_sides(events in any_events(1..20), cut: prop::sample::Index) {
+        let cut = cut.index(events.len());
+        let (short, long) = (recording(&events[..cut], 0), recording(&events, 0));
+        prop_assert_eq!(Some(short.guest_sha256()), long.guest_sha256_after(cut));
+        for (comparison, side) in [(compare(&short, &long), Side::First), (compare(&long, &short), Side::Second)] {
+            let Comparison::Prefix(prefix) = comparison else {
+                return Err(TestCaseError::fail("no prefix was seen"));
+            };
+            prop_assert_eq!((prefix.shorter, prefix.common.events, prefix.more), (side, cut, events.len() - cut));
+            prop_assert_eq!(prefix.next.as_ref(), events.get(cut));
+            prop_assert_eq!(prefix.incomplete, None);
+        }
+    }
+}
+
+#[test]
+fn what_was_cut_off_is_not_equal() {
+    let events = [event(1, 0), event(2, 1)];
+    let whole = recording(&events, 0);
+    let reason = |ending: Option<&Ending>| match compare(&of(&case(), &events, 0, ending), &whole) {
+        Comparison::Prefix(prefix) => {
+            assert_eq!((prefix.shorter, prefix.more, &prefix.next), (Side::First, 0, &None));
+            prefix.incomplete.expect("why")
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason(None), "it does not say how the machine ended");
+    assert_eq!(reason(Some(&Ending::Interrupted { reason: "SIGTERM".into() })), "it was interrupted: SIGTERM");
+    let failed = Ending::EmulatorFailed { status: "signal 9".into(), log: String::new() };
+    assert_eq!(reason(Some(&failed)), "the emulator failed: signal 9");
+}
+
+#[test]
+fn a_machine_that_ended_otherwise_is_not_equal() {
+    let events = [event(1, 0)];
+    let ends = |first: &Ending, second: &Ending| {
+        compare(&of(&case(), &events, 0, Some(first)), &of(&case(), &events, 0, Some(second)))
+    };
+    let panic = Ending::Panic { message: "x".into() };
+    let expected = Comparison::Ending { events: 1, first: FINISHED, second: panic.clone() };
+    assert_eq!(ends(&FINISHED, &panic), expected);
+    // The host's measure of a hang is not the guest's doing.
+    let hang = |cpu_ms| Ending::Hang { cpu_ms, cpus: vec![] };
+    assert!(matches!(ends(&hang(10_001), &hang(10_020)), Comparison::Equal { .. }));
+}
+
+#[test]
+fn guests_that_said_nothing_are_not_equal() {
+    assert_eq!(compare(&recording(&[], 0), &recording(&[], 0)), Comparison::Nothing);
+}
+
+#[test]
+fn consoles_are_equal_if_one_begins_with_the_other() {
+    let says = |events: &[Event], first: &str, second: &str| {
+        let [first, second] = [first, second].map(|text| with_console(&case(), events, 0, Some(&FINISHED), text));
+        compare(&first, &second)
+    };
+    // The tail is cut off where the host happened to see the end.
+    let equal = says(&[event(1, 0)], "[ 1.0] one\r\n[ 1.1] two", "[ 1.0] one\r\n[ 1.1] tw");
+    assert!(matches!(equal, Comparison::Equal { events: 1, console: 21, .. }), "{equal:?}");
+    // A kernel that died before its first event has been looked at all the same.
+    assert!(matches!(says(&[], "oops", "oops"), Comparison::Equal { events: 0, console: 4, .. }));
+    let Comparison::Console(difference) =
+        says(&[event(1, 0)], "[ 1.0] one\r\n[ 1.1] two\r\n", "[ 1.0] one\r\n[ 1.2] two\r\n")
+    else {
+        panic!("no difference was seen");
+    };
+    assert_eq!((difference.events, difference.offset), (1, 16));
+    assert_eq!((difference.first.as_str(), difference.second.as_str()), ("[ 1.1] two", "[ 1.2] two"));
+}
+
+#[test]
+fn another_case_is_named_by_its_fields() {
+    let events = [event(1, 0)];
+    let other = |change: fn(&mut Case)| {
+        let mut other = case();
+        change(&mut other);
+        match compare(&recording(&events, 0), &of(&other, &events, 0, Some(&FINISHED))) {
+            Comparison::OtherCase(fields) => fields.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            _ => vec![],
+        }
+    };
+    assert_eq!(other(|case| case.seed = 7), ["seed: 0, then 7"]);
+    assert_eq!(other(|case| case.kernel_args.push("quiet".into())), ["kernel_args[0]: nothing, then quiet"]);
+    assert_eq!(other(|case| case.inputs[1].sha256 = "cc".into()), ["inputs.snapshot: bb, then cc"]);
+    // Neither is known to the guest.
+    assert_eq!(other(|case| case.name = "u[1n1l1c1t][s0]".into()), Vec::<String>::new());
+}
+
+#[test]
+fn inputs_are_compared_by_name() {
+    let recorded = [input("kernel", "aa"), input("snapshot", "bb"), input("agent", "dd")];
+    let given = [input("agent", "dd"), input("kernel", "cc"), input("plugin", "ee")];
+    let differing = differing_inputs(&recorded, &given);
+    let shown: Vec<_> = differing.iter().map(|d| (d.name.as_str(), d.first.as_deref(), d.second.as_deref())).collect();
+    assert_eq!(
+        shown,
+        [("kernel", Some("aa"), Some("cc")), ("plugin", None, Some("ee")), ("snapshot", Some("bb"), None)]
+    );
+}

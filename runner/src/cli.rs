@@ -15,6 +15,8 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     /// Runs the cases of a declaration without Bazel.
     Run(RunArgs),
+    /// Runs the case of a recording again and compares. Exit status 0: equal, 1: not, or not known to be.
+    Replay(ReplayArgs),
     /// Judges a recording again, without a machine.
     Judge(JudgeArgs),
     /// Prints the report of a recording again.
@@ -29,6 +31,21 @@ pub(crate) enum Command {
 pub(crate) struct RunArgs {
     /// The declaration, as `ktstr_test` writes it.
     pub(crate) spec: PathBuf,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    /// Directory for recordings, report.json, build_events.json and junit.xml.
+    #[arg(long, default_value = "ktstr-out")]
+    pub(crate) output: PathBuf,
+    /// Seconds after which the run is ended.
+    #[arg(long)]
+    pub(crate) timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+}
+
+/// What a case is made of, where no test says it.
+#[derive(Debug, Args)]
+pub(crate) struct InputArgs {
     /// A bzImage or an ELF vmlinux with a PVH entry.
     #[arg(long)]
     pub(crate) kernel: PathBuf,
@@ -41,17 +58,26 @@ pub(crate) struct RunArgs {
     /// Directory with `ktstr-init` and `ktstr-agent`; by default that of this program.
     #[arg(long)]
     pub(crate) guest: Option<PathBuf>,
-    /// Directory for snapshots, which are made when they are first wanted; by default `snapshots` in the directory for recordings.
+    /// Directory for snapshots, which are made when they are first wanted; by default `snapshots` in the directory of the recordings.
     #[arg(long)]
     pub(crate) snapshots: Option<PathBuf>,
-    /// Directory for recordings, report.json, build_events.json and junit.xml.
-    #[arg(long, default_value = "ktstr-out")]
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A recording (`.ktstr`); its case is the one that runs.
+    pub(crate) recording: PathBuf,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    /// Directory for what the replays leave, each in a directory of its own: `1`, `2` and so on.
+    #[arg(long, default_value = "ktstr-replay")]
     pub(crate) output: PathBuf,
-    /// Seconds after which the run is ended.
+    /// How often.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) times: u32,
+    /// Seconds after which the replay is ended.
     #[arg(long)]
     pub(crate) timeout: Option<u64>,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
 }
 
 /// Which cases; also taken by the executable of a test (`--test_arg`).
@@ -73,6 +99,15 @@ pub(crate) struct SelectArgs {
 pub(crate) struct TestArgs {
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    /// Runs the case of this recording again, instead of the test's cases, and compares.
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["filter", "fail_fast", "random_seed"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// How often the recording is replayed.
+    #[arg(long, requires = "replay", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) times: u32,
+    /// Directory for what the replays leave; by default `ktstr-replay`, or the outputs of the test.
+    #[arg(long, requires = "replay")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 //! ```text
 //! spec.json ──planning──▶ [Case] ──select──▶ those of this process
 //! Case ──execute──▶ recording file ──recorded──▶ Outcome ──run──▶ report
+//! recording file ──replay──▶ the same again, and a comparison
 //! ```
 //!
 //! The executable of every `ktstr_test` is a link to this program: if there is a launch file beside it, it runs that test
@@ -16,6 +17,7 @@ mod inputs;
 mod launch;
 mod planning;
 mod recorded;
+mod replay;
 mod report;
 mod rerun;
 mod run;
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let program = PathBuf::from(std::env::args_os().next().unwrap_or_default());
     let result = match launch::beside(&program) {
-        Some(file) => session::test(&file, &program, &TestArgs::parse().select).map_err(|error| failed(&error)),
+        Some(file) => session::test(&file, &program, &TestArgs::parse()).map_err(|error| failed(&error)),
         None => {
             let line = CommandLine::parse();
             as_the_caller();
@@ -73,6 +75,7 @@ fn command(command: &Command) -> Result<Verdict, (u8, String)> {
     let usage = |error: Box<dyn Error>| (USAGE, in_full(error.as_ref()));
     match command {
         Command::Run(args) => session::run(args).map_err(|error| failed(&error)),
+        Command::Replay(args) => replay::replay(args).map_err(|error| failed(&error)),
         Command::Judge(args) => recorded::judge_file(args).map_err(usage),
         Command::Report(args) => recorded::report_file(args).map_err(usage),
         Command::Kernel(args) => kernel(args).map_err(|error| usage(error.into())),

@@ -25,6 +25,8 @@ pub(crate) fn outcome(recording: &Recording, checks: &[Check]) -> Outcome {
         backend_version: backend_version(recording),
         kernel: kernel(recording),
         recording: None,
+        guest_events: recording.events().count(),
+        guest_sha256: recording.guest_sha256().to_string(),
         console: last_lines(&recording.console()),
     }
 }
@@ -64,7 +66,7 @@ fn print(report: &CaseReport) {
 fn report(recording: &Recording, checks: &[Check], path: &Path) -> CaseReport {
     let mut outcome = outcome(recording, checks);
     outcome.recording = Some(path.display().to_string());
-    outcome.report(&recording.header.case, format!("ktstr judge {}", path.display()))
+    outcome.report(&recording.header.case, format!("ktstr judge {}", path.display()), None)
 }
 
 fn timings(recording: &Recording) -> Timings {

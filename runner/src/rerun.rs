@@ -1,4 +1,6 @@
-//! The command that runs one case again, for whoever reads a report. Pure.
+//! The commands that run one case again and that replay its recording, for whoever reads a report. Pure.
+
+use std::path::{Path, PathBuf};
 
 /// How this run was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,10 +11,19 @@ pub(crate) enum Rerun {
         label: String,
         /// Build settings that were not at their defaults.
         flags: Vec<String>,
+        /// Where recordings are while the test runs, if they are kept.
+        kept: Option<PathBuf>,
     },
-    /// As a program: its words up to the choice of cases.
+    /// As a program.
     Program {
-        /// Not quoted yet.
+        /// Its words up to the choice of cases, not quoted yet.
+        words: Vec<String>,
+        /// Directory of the recordings and the words that name the inputs; none: they are not kept.
+        replay: Option<(PathBuf, Vec<String>)>,
+    },
+    /// As a replay, which is of one case.
+    Replay {
+        /// All its words.
         words: Vec<String>,
     },
 }
@@ -22,17 +33,52 @@ impl Rerun {
     pub(crate) fn command(&self, case: &str, random_seed: Option<u64>) -> String {
         let seed = random_seed.map(|seed| format!("--random-seed={seed}"));
         let (mut words, choice, seed) = match self {
-            Self::Bazel { label, flags } => {
+            Self::Bazel { label, flags, .. } => {
                 let words = ["bazel", "test", label].into_iter().map(str::to_owned).chain(flags.iter().cloned());
                 let words = words.chain(["--test_output=all".to_owned()]).collect();
                 (words, format!("--test_filter={case}"), seed.map(|seed| format!("--test_arg={seed}")))
             }
-            Self::Program { words } => (words.clone(), format!("--filter={case}"), seed),
+            Self::Program { words, .. } => (words.clone(), format!("--filter={case}"), seed),
+            Self::Replay { words } => return line(words),
         };
         words.push(choice);
         words.extend(seed);
-        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        line(&words)
     }
+
+    /// The command that replays the recording of this file name; none: it is not kept anywhere.
+    pub(crate) fn replay(&self, recording: &str) -> Option<String> {
+        match self {
+            Self::Bazel { label, flags, kept } => {
+                let file = as_users_see_it(kept.as_ref()?).join(recording).display().to_string();
+                let words = ["bazel", "run", label].into_iter().map(str::to_owned).chain(flags.iter().cloned());
+                let words: Vec<String> = words.chain(["--".to_owned(), format!("--replay={file}")]).collect();
+                Some(line(&words))
+            }
+            Self::Program { replay, .. } => {
+                let (directory, inputs) = replay.as_ref()?;
+                let file = directory.join(recording).display().to_string();
+                let words = ["ktstr".to_owned(), "replay".to_owned(), file].into_iter().chain(inputs.iter().cloned());
+                Some(line(&words.collect::<Vec<_>>()))
+            }
+            // What it leaves is compared already.
+            Self::Replay { .. } => None,
+        }
+    }
+}
+
+/// A directory below `testlogs`, wherever Bazel had it while the test ran, as it is found from the root of the workspace.
+fn as_users_see_it(directory: &Path) -> PathBuf {
+    let parts: Vec<_> = directory.components().collect();
+    match parts.iter().rposition(|part| part.as_os_str() == "testlogs") {
+        Some(at) => Path::new("bazel-testlogs").join(parts[at + 1..].iter().collect::<PathBuf>()),
+        None => directory.to_owned(),
+    }
+}
+
+/// Words as a POSIX shell reads them.
+fn line(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// A word as a POSIX shell reads it. Of an option only the value is quoted, which reads better.
@@ -52,9 +98,41 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
 
+    fn bazel(outputs: &str) -> Rerun {
+        let flags = vec!["--@ktstr//rules:clock=real".into()];
+        Rerun::Bazel { label: "//x:t".into(), flags, kept: Some(outputs.into()) }
+    }
+
+    #[test]
+    fn a_recording_of_bazel_is_where_users_find_it() {
+        let outputs = "/s/1/execroot/_main/bazel-out/k8-fastbuild/testlogs/x/t/shard_1_of_2/test.outputs";
+        assert_eq!(
+            bazel(outputs).replay("t-1n1l1c1t-s0.ktstr").as_deref(),
+            Some(
+                "bazel run //x:t --@ktstr//rules:clock=real -- \
+                 --replay=bazel-testlogs/x/t/shard_1_of_2/test.outputs/t-1n1l1c1t-s0.ktstr"
+            )
+        );
+        let elsewhere = bazel("/somewhere else").replay("a.ktstr").expect("is kept");
+        assert!(elsewhere.ends_with("-- --replay='/somewhere else/a.ktstr'"), "{elsewhere}");
+        let nowhere = Rerun::Bazel { label: "//x:t".into(), flags: vec![], kept: None };
+        assert_eq!(nowhere.replay("a.ktstr"), None);
+    }
+
+    #[test]
+    fn a_recording_of_a_program() {
+        let inputs = ["--kernel", "bzImage"].map(String::from).to_vec();
+        let rerun = Rerun::Program { words: vec![], replay: Some(("out".into(), inputs)) };
+        assert_eq!(rerun.replay("a.ktstr").as_deref(), Some("ktstr replay out/a.ktstr --kernel bzImage"));
+        let words = ["ktstr", "replay", "a.ktstr"].map(String::from).to_vec();
+        let replay = Rerun::Replay { words };
+        assert_eq!(replay.command("t[1n1l1c1t][s0]", None), "ktstr replay a.ktstr");
+        assert_eq!(replay.replay("a.ktstr"), None);
+    }
+
     #[test]
     fn a_test_of_bazel() {
-        let rerun = Rerun::Bazel { label: "//x:t".into(), flags: vec!["--@ktstr//rules:clock=real".into()] };
+        let rerun = bazel("/s/1/execroot/_main/bazel-out/k8-fastbuild/testlogs/x/t/shard_1_of_2/test.outputs");
         assert_eq!(
             rerun.command("t[1n1l1c1t][s77]", Some(77)),
             "bazel test //x:t --@ktstr//rules:clock=real --test_output=all --test_filter='t[1n1l1c1t][s77]' \
@@ -66,7 +144,7 @@ mod tests {
     fn a_program_with_odd_paths() {
         let words = ["ktstr", "run", "it's here/spec.json", "--kernel", "bzImage"].map(String::from).to_vec();
         assert_eq!(
-            Rerun::Program { words }.command("t[1n1l1c1t][s0]", None),
+            Rerun::Program { words, replay: None }.command("t[1n1l1c1t][s0]", None),
             r"ktstr run 'it'\''s here/spec.json' --kernel bzImage --filter='t[1n1l1c1t][s0]'"
         );
     }

@@ -51,6 +51,10 @@ pub(crate) struct Outcome {
     pub(crate) kernel: String,
     /// File name of the recording.
     pub(crate) recording: Option<String>,
+    /// How much the guest said.
+    pub(crate) guest_events: usize,
+    /// The rolling hash over it; empty without a recording.
+    pub(crate) guest_sha256: String,
     /// Last lines of the console.
     pub(crate) console: Vec<String>,
 }
@@ -79,7 +83,8 @@ impl Run<'_> {
                     execute(case, &mut |stage| reporter.report(&RunEvent::CaseStage { stage }))
                 }
             };
-            let case_report = outcome.report(case, self.rerun.command(&case.name, self.random_seed));
+            let replay = outcome.recording.as_ref().and_then(|file| self.rerun.replay(file));
+            let case_report = outcome.report(case, self.rerun.command(&case.name, self.random_seed), replay);
             reporter.report(&RunEvent::CaseFinished { report: &case_report });
             report.verdict = report.verdict.max(case_report.verdict);
             report.cases.push(case_report);
@@ -121,8 +126,9 @@ impl Run<'_> {
 }
 
 impl Outcome {
-    /// Everything that is to be said about the case; `rerun` is the command that runs it again.
-    pub(crate) fn report(self, case: &Case, rerun: String) -> CaseReport {
+    /// Everything that is to be said about the case; `rerun` is the command that runs it again, `replay` the one that does so
+    /// and compares with the recording.
+    pub(crate) fn report(self, case: &Case, rerun: String, replay: Option<String>) -> CaseReport {
         let verdict = join(&self.findings);
         CaseReport {
             name: case.name.clone(),
@@ -139,8 +145,11 @@ impl Outcome {
             warnings: self.warnings,
             timings: self.timings,
             recording: self.recording,
+            guest_events: self.guest_events,
+            guest_sha256: self.guest_sha256,
             console: if verdict.is_red() { self.console } else { Vec::new() },
             rerun,
+            replay,
         }
     }
 }
@@ -154,6 +163,8 @@ pub(crate) fn not_run(finding: Finding) -> Outcome {
         backend_version: String::new(),
         kernel: String::new(),
         recording: None,
+        guest_events: 0,
+        guest_sha256: String::new(),
         console: Vec::new(),
     }
 }

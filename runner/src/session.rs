@@ -1,12 +1,13 @@
 //! One run of a target from its beginning to its exit status, under Bazel or from the command line.
 
 use crate::bazel::TestProtocol;
-use crate::cli::{RunArgs, SelectArgs};
+use crate::cli::{InputArgs, RunArgs, SelectArgs, TestArgs};
 use crate::execute::{in_full, Executor};
 use crate::inputs::{self, Emulator, InputError, InputPaths, OriginPaths};
 use crate::launch::Launch;
 use crate::planning::{self, Contents, PlanError, Planned, Selection};
-use crate::report::{ReportFiles, TargetReport, Terminal};
+use crate::replay;
+use crate::report::{ReportFiles, Reporter, TargetReport, Terminal};
 use crate::rerun::Rerun;
 use crate::run::Run;
 use crate::select::{Filter, Shard};
@@ -80,11 +81,14 @@ struct Session {
 ///
 /// # Errors
 /// What cannot be planned, read or reported.
-pub(crate) fn test(file: &Path, program: &Path, select: &SelectArgs) -> Result<Verdict, SessionError> {
+pub(crate) fn test(file: &Path, program: &Path, args: &TestArgs) -> Result<Verdict, SessionError> {
     let environment = |name: &str| std::env::var_os(name);
     let protocol = TestProtocol::read(environment).map_err(usage)?;
     protocol.begin().map_err(host)?;
-    let ran = under_bazel(&protocol, file, program, select);
+    let ran = match &args.replay {
+        Some(recording) => replay::of_test(&protocol, file, program, args, recording),
+        None => under_bazel(&protocol, file, program, &args.select),
+    };
     if let Err(SessionError::Host(error)) = &ran {
         protocol.infrastructure_failure("host", &in_full(error.as_ref())).map_err(host)?;
     }
@@ -101,8 +105,8 @@ fn under_bazel(
     let stop = Stop::install(protocol.timeout).map_err(host)?;
     let launch = Launch::read(file, program, |name| std::env::var_os(name)).map_err(host)?;
     let rerun = match protocol.target.clone() {
-        Some(label) => Rerun::Bazel { label, flags: launch.flags },
-        None => Rerun::Program { words: vec![program.display().to_string()] },
+        Some(label) => Rerun::Bazel { label, flags: launch.flags, kept: protocol.outputs.clone() },
+        None => Rerun::Program { words: vec![program.display().to_string()], replay: None },
     };
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir_in(&protocol.scratch).map_err(host)?;
     let session = Session {
@@ -138,15 +142,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
     std::fs::create_dir_all(&args.output)
         .map_err(|error| host(format!("cannot make the directory {}: {error}", args.output.display())))?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
-    let kernel = scratch.path().join("vmlinux");
-    inputs::prepare_kernel(&args.kernel, args.config.as_deref(), &kernel, None).map_err(of_input)?;
-    let snapshots = args.snapshots.clone().unwrap_or_else(|| args.output.join("snapshots"));
-    let beside_this_program = || std::env::current_exe().ok()?.parent().map(Path::to_owned);
-    let guest = args.guest.clone().or_else(beside_this_program).unwrap_or_default();
+    let GivenFiles { kernel, init, agent, emulator } = given_files(&args.inputs, scratch.path())?;
+    let snapshots = args.inputs.snapshots.clone().unwrap_or_else(|| args.output.join(SNAPSHOTS));
     let session = Session {
         spec: args.spec.clone(),
-        agent: guest.join("ktstr-agent"),
-        emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH").as_deref())?,
+        agent,
+        emulator,
         target: None,
         filter: args.select.filter.as_deref().map(Filter::new),
         shard: Shard::WHOLE,
@@ -156,9 +157,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         scratch: scratch.path().to_owned(),
         recordings: args.output.clone(),
         files: ReportFiles { xml: Some(args.output.join("junit.xml")), directory: Some(args.output.clone()) },
-        rerun: Rerun::Program { words: command_of(args) },
+        rerun: Rerun::Program { words: command_of(args), replay: Some((args.output.clone(), words_of(&args.inputs))) },
     };
-    let init = guest.join("ktstr-init");
     let report = session.run(|spec, planned| match (spec.start, backend(spec.backend, &session.emulator)) {
         (StartMode::Snapshot, Some(backend)) => {
             let store = Store::new(snapshots, &kernel, &init, &session.emulator).map_err(host)?;
@@ -202,14 +202,7 @@ impl Session {
             scratch: &self.scratch,
             recordings: &self.recordings,
         };
-        let mut reporter = Terminal::new();
-        let (mut report, written) = run.run(&mut reporter, |case, on_stage| executor.execute(case, on_stage));
-        if let Err(error) = written {
-            // The verdict stands; a report that is not there is one thing more that is wrong.
-            eprintln!("ERROR: {}", in_full(&error));
-            report.verdict = report.verdict.max(Verdict::Infrastructure);
-        }
-        Ok(report)
+        Ok(execute(&run, &executor, &mut Terminal::new()))
     }
 
     fn plan(
@@ -226,11 +219,58 @@ impl Session {
     }
 }
 
+/// Runs what was planned, each case through the same executor and the same reporter, whoever planned it.
+pub(crate) fn execute(run: &Run<'_>, executor: &Executor<'_>, reporter: &mut dyn Reporter) -> TargetReport {
+    let (mut report, written) = run.run(reporter, |case, on_stage| executor.execute(case, on_stage));
+    if let Err(error) = written {
+        // The verdict stands; a report that is not there is one thing more that is wrong.
+        eprintln!("ERROR: {}", in_full(&error));
+        report.verdict = report.verdict.max(Verdict::Infrastructure);
+    }
+    report
+}
+
+/// The directory of snapshots, in that of the recordings.
+pub(crate) const SNAPSHOTS: &str = "snapshots";
+
+/// Files that a command line names.
+#[derive(Debug)]
+pub(crate) struct GivenFiles {
+    /// Prepared.
+    pub(crate) kernel: PathBuf,
+    pub(crate) init: PathBuf,
+    pub(crate) agent: PathBuf,
+    pub(crate) emulator: Emulator,
+}
+
+/// The files that a command line names; the kernel is prepared in `scratch`.
+pub(crate) fn given_files(args: &InputArgs, scratch: &Path) -> Result<GivenFiles, SessionError> {
+    let kernel = scratch.join("vmlinux");
+    inputs::prepare_kernel(&args.kernel, args.config.as_deref(), &kernel, None).map_err(of_input)?;
+    let beside_this_program = || std::env::current_exe().ok()?.parent().map(Path::to_owned);
+    let guest = args.guest.clone().or_else(beside_this_program).unwrap_or_default();
+    Ok(GivenFiles {
+        kernel,
+        init: guest.join("ktstr-init"),
+        agent: guest.join("ktstr-agent"),
+        emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH").as_deref())?,
+    })
+}
+
 /// The words of `ktstr run` but for the choice of cases.
 fn command_of(args: &RunArgs) -> Vec<String> {
+    let mut words = vec!["ktstr".into(), "run".into(), args.spec.display().to_string()];
+    words.extend(words_of(&args.inputs));
+    words
+}
+
+/// The words that name inputs.
+pub(crate) fn words_of(args: &InputArgs) -> Vec<String> {
+    let InputArgs { kernel, config, emulator, guest, snapshots } = args;
     let path = |path: &Path| path.display().to_string();
-    let mut words = vec!["ktstr".into(), "run".into(), path(&args.spec), "--kernel".into(), path(&args.kernel)];
-    for (option, value) in [("--config", &args.config), ("--emulator", &args.emulator), ("--guest", &args.guest)] {
+    let mut words = vec!["--kernel".to_owned(), path(kernel)];
+    let options = [("--config", config), ("--emulator", emulator), ("--guest", guest), ("--snapshots", snapshots)];
+    for (option, value) in options {
         words.extend(value.iter().flat_map(|value| [option.to_owned(), path(value)]));
     }
     words

@@ -36,6 +36,8 @@ impl<W: Write> Reporter for Console<W> {
             }
             RunEvent::Warning { text } => self.print(&warning(text)),
             RunEvent::Finished { report } => self.print(&summary(report)),
+            RunEvent::Replayed { replayed } => self.print(&replayed.to_string()),
+            RunEvent::AllReplayed { equal, times } => self.print(&format!("{equal} of {times} replays are equal")),
             RunEvent::CaseStarted { .. } | RunEvent::CaseStage { .. } => {}
         }
     }
@@ -108,8 +110,10 @@ pub(super) fn details(report: &CaseReport) -> String {
     }
     if let Some(recording) = &report.recording {
         lines.push(format!("  recording: {recording}"));
+        lines.push(format!("  guest:     {} events, sha256 {}", report.guest_events, report.guest_sha256));
     }
     lines.push(format!("  again:     {}", report.rerun));
+    lines.extend(report.replay.iter().map(|command| format!("  replay:    {command}")));
     lines.join("\n")
 }
 
@@ -159,19 +163,25 @@ mod tests {
           last console lines:
           | [    1.5] last words
           recording: t-1n1l2c1t-s0.ktstr
+          guest:     27 events, sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
           again:     bazel test //x:t --test_filter='t[1n1l2c1t][s1]'
+          replay:    bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr
         UNKNOWN t[1n1l2c1t][s2]  3.0s  tcg/virtual
           max_wakeup_latency: nothing blocks, p99 at most 1ms (test)
           last console lines:
           | [    1.5] last words
           recording: t-1n1l2c1t-s0.ktstr
+          guest:     27 events, sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
           again:     bazel test //x:t --test_filter='t[1n1l2c1t][s2]'
+          replay:    bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr
         INFRA   t[1n1l2c1t][s3]  3.0s  tcg/virtual
           emulator: the emulator ended with status 1
           last console lines:
           | [    1.5] last words
           recording: t-1n1l2c1t-s0.ktstr
+          guest:     27 events, sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
           again:     bazel test //x:t --test_filter='t[1n1l2c1t][s3]'
+          replay:    bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr
         SKIP    t[1n1l2c1t][s4]  3.0s  tcg/virtual  not run after the first failure
         WARNING: no case matches
         //x:t: 1 passed, 1 failed, 1 skipped, 1 unknown, 1 infrastructure in 15.2s

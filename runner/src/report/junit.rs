@@ -29,6 +29,7 @@ fn test_case(target: &str, case: &CaseReport) -> TestCase {
         ("seed", case.seed.to_string()),
         ("kernel", case.kernel.clone()),
         ("key", case.key.clone()),
+        ("guest_sha256", case.guest_sha256.clone()),
         ("verdict", case.verdict.name().into()),
     ];
     for (name, value) in &properties {

@@ -1,13 +1,14 @@
 //! Reports: the run emits [`RunEvent`]s, reporters only consume them.
 //!
 //! `console` prints for people, `progress` shows what is going on to a terminal, `terminal` keeps these two apart, `junit`, `json` and `bep` write the files
-//! that Bazel and CI systems read. Everything a reporter says about a case stands in its [`CaseReport`].
+//! that Bazel and CI systems read; `replay` is what a comparison with a recording reads like. Everything a reporter says about a case stands in its [`CaseReport`].
 
 mod bep;
 mod console;
 mod json;
 mod junit;
 mod progress;
+mod replay;
 mod terminal;
 
 use ktstr_model::{Case, Finding, Verdict};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 pub(crate) use console::Console;
+pub(crate) use replay::Replayed;
 pub(crate) use terminal::Terminal;
 
 /// A report that could not be written.
@@ -53,6 +55,10 @@ pub(crate) enum RunEvent<'a> {
     Warning { text: &'a str },
     /// Everything has ended.
     Finished { report: &'a TargetReport },
+    /// A case was run again and compared with its recording.
+    Replayed { replayed: &'a Replayed },
+    /// All replays that were asked for have ended: so many of them are equal.
+    AllReplayed { equal: u32, times: u32 },
 }
 
 /// Consumes what happens.
@@ -102,10 +108,16 @@ pub(crate) struct CaseReport {
     pub(crate) timings: Timings,
     /// File name of the recording, if one was kept.
     pub(crate) recording: Option<String>,
+    /// How many events the guest reported.
+    pub(crate) guest_events: usize,
+    /// The rolling hash over these, in the bytes that are recorded; empty without a recording.
+    pub(crate) guest_sha256: String,
     /// Last lines of the console; only for a case that is not green.
     pub(crate) console: Vec<String>,
     /// The command that runs this case again.
     pub(crate) rerun: String,
+    /// The command that replays the recording, if there is one that can be named.
+    pub(crate) replay: Option<String>,
 }
 
 impl CaseReport {
@@ -210,8 +222,11 @@ pub(crate) mod tests {
             warnings: Vec::new(),
             timings: Timings { prepare: 0.05, boot: 2.0, run: 1.0, judge: 0.0 },
             recording: Some("t-1n1l2c1t-s0.ktstr".into()),
+            guest_events: 27,
+            guest_sha256: "cd".repeat(32),
             console: if verdict.is_red() { vec!["[    1.5] last words".into()] } else { Vec::new() },
             rerun: format!("bazel test //x:t --test_filter='{name}'"),
+            replay: Some("bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr".into()),
         }
     }
 

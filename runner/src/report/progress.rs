@@ -40,7 +40,7 @@ impl Reporter for Progress {
             RunEvent::CaseStage { stage, .. } => self.bar.set_message(describe(*stage)),
             RunEvent::CaseFinished { .. } => self.bar.inc(1),
             RunEvent::Finished { .. } => self.bar.finish_and_clear(),
-            RunEvent::Warning { .. } => {}
+            RunEvent::Warning { .. } | RunEvent::Replayed { .. } | RunEvent::AllReplayed { .. } => {}
         }
     }
 }

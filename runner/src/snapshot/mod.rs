@@ -4,12 +4,15 @@
 //! kernel, stage one ──make──▶ file ──Snapshot::expand, once a process──▶ SavedMachine ──▶ machines with private memory
 //! request.json ──request──▶ make      the action of Bazel that makes a snapshot
 //! ktstr run ──store──▶ make           a directory of snapshots, each made when it is first wanted
+//! ktstr replay ──find──▶ file         the one of which the recording has the digest
 //! ```
 
+mod find;
 mod make;
 mod request;
 mod store;
 
+pub(crate) use find::find;
 pub(crate) use make::{kernel_line, make, MakeError, SnapshotOf};
 pub(crate) use request::snapshot_file;
 pub(crate) use store::Store;

@@ -5,6 +5,7 @@ use crate::cgroups::Cgroups;
 use crate::seed::{self, START_NS};
 use crate::sys::{cpu_time, entropy, process};
 use crate::telemetry::{report, word_before, word_running, Segment};
+use crate::trace::Trace;
 use crate::workers::{Worker, Workers};
 use crate::{faults, procfs};
 use ktstr_init::clock;
@@ -34,6 +35,7 @@ pub fn run(plan: &Plan, reporter: &mut Reporter) -> Result<(), GuestError> {
     let cgroups = Cgroups::new(Path::new(controllers::MOUNT), &plan.cgroups)?;
     let mut agent = Agent { plan, cgroups, workers: Workers::new(plan)?, segment: 0, reporter };
     agent.workers.board.segment.store(word_before(0), Ordering::SeqCst);
+    let trace = Trace::start(plan)?;
     entropy::mix(&seed::entropy(plan.seed)).doing(|| "mix the seed into the kernel's random numbers".into())?;
     agent.reporter.wait_until(clock::now() + seed::phase(plan.seed));
     agent.reporter.send(What::Ready)?;
@@ -43,6 +45,9 @@ pub fn run(plan: &Plan, reporter: &mut Reporter) -> Result<(), GuestError> {
             agent.apply(action)?;
             agent.reporter.beat();
         }
+    }
+    if let Some(trace) = trace {
+        trace.finish(|pid| agent.workers.worker_of(pid), agent.reporter)?;
     }
     agent.reporter.send(What::Finished)
 }

@@ -17,5 +17,6 @@ pub mod procfs;
 pub mod seed;
 pub mod sys;
 pub mod telemetry;
+pub mod trace;
 pub mod worker;
 pub mod workers;

@@ -14,6 +14,7 @@ use crate::sys::cpu_time;
 use crate::sys::shared::{Board, Gate, PairSlot, WorkerSlot};
 use crate::telemetry::{Progress, Recorder, Sample};
 use ktstr_init::clock;
+use ktstr_model::work::UPDATE_LOST;
 use ktstr_model::{Nanos, Work};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -26,6 +27,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const SPIN_TURNS: u32 = 130;
 /// Turns of [`spin`] before a yield.
 const YIELD_SPIN_TURNS: u32 = 50;
+
+/// Sleep of the two workers of a racy counter: they drift past each other.
+const RACE_SLEEP_NS: [u64; 2] = [4_000_000, 4_900_000];
+/// Turns of [`spin`] for which each of them is open to the race.
+const RACE_SPIN_TURNS: u32 = 130;
 
 /// Status of a worker whose partner's pipe failed.
 const PIPE_FAILED: i32 = 102;
@@ -43,9 +49,9 @@ pub enum Link {
         /// Whether it writes first.
         first: bool,
     },
-    /// They pass a turn.
-    Futex {
-        /// Shared with the partner.
+    /// They share memory.
+    Shared {
+        /// With the partner.
         pair: &'static PairSlot,
         /// Its number of the two, 0 or 1.
         side: u32,
@@ -90,8 +96,9 @@ pub fn run(setup: WorkerSetup) -> i32 {
         (Work::YieldHeavy, _) => yield_heavy(recorder),
         (Work::Bursty { burst, sleep }, _) => bursty(recorder, burst, sleep),
         (Work::PipePingPong, Link::Pipe { read, write, first }) => pipe_ping_pong(recorder, &read, &write, first),
-        (Work::FutexPingPong, Link::Futex { pair, side }) => futex_ping_pong(recorder, pair, side),
-        (Work::CpuSpin | Work::PipePingPong | Work::FutexPingPong, _) => cpu_spin(recorder),
+        (Work::FutexPingPong, Link::Shared { pair, side }) => futex_ping_pong(recorder, pair, side),
+        (Work::RacyCounter, Link::Shared { pair, side }) => racy_counter(recorder, pair, side),
+        (Work::CpuSpin | Work::PipePingPong | Work::FutexPingPong | Work::RacyCounter, _) => cpu_spin(recorder),
     }
 }
 
@@ -164,6 +171,25 @@ fn futex_ping_pong(mut recorder: Recorder<impl FnMut() -> Sample>, pair: &PairSl
         let passed_at = pair.passed_at.load(Ordering::Acquire);
         recorder.note(Progress::WokenIteration(passed_at));
         pass_turn(pair, other);
+    }
+}
+
+/// The planted race: between load and store the partner may have added, too. Each addition is also counted as it should be, so
+/// that the first one after a loss sees it; the counter is read last, and so is never behind for another reason.
+fn racy_counter(mut recorder: Recorder<impl FnMut() -> Sample>, pair: &PairSlot, side: u32) -> i32 {
+    let sleep = if side == 0 { RACE_SLEEP_NS[0] } else { RACE_SLEEP_NS[1] };
+    loop {
+        let seen = pair.counter.load(Ordering::Acquire);
+        spin(RACE_SPIN_TURNS);
+        pair.counter.store(seen + 1, Ordering::Release);
+        let added = pair.added.fetch_add(1, Ordering::AcqRel) + 1;
+        if pair.counter.load(Ordering::Acquire) < added {
+            return UPDATE_LOST;
+        }
+        let wake = recorder.note(Progress::Part) + sleep;
+        recorder.sleeps_until(wake);
+        clock::sleep_until(wake);
+        recorder.note(Progress::WokenIteration(wake));
     }
 }
 
@@ -267,12 +293,23 @@ mod tests {
         let a = Link::Pipe { read: read_a, write: write_a, first: true };
         let pipes = run_two(&Work::PipePingPong, [a, Link::Pipe { read: read_b, write: write_b, first: false }]);
         let pair = &map_shared::<PairSlot>(1).expect("maps")[0];
-        let futexes = [Link::Futex { pair, side: 0 }, Link::Futex { pair, side: 1 }];
+        let futexes = [Link::Shared { pair, side: 0 }, Link::Shared { pair, side: 1 }];
         for reports in [pipes, run_two(&Work::FutexPingPong, futexes)] {
             let [a, b] = reports.as_slice() else { panic!("two workers") };
             assert!(a.iterations >= TURNS && a.iterations.abs_diff(b.iterations) <= 1, "{a:?} {b:?}");
             assert!(a.iterations.abs_diff(a.wakeups.count()) <= 1, "{a:?}");
         }
+    }
+
+    #[test]
+    fn a_lost_addition_ends_the_worker() {
+        let board = &map_shared::<Board>(1).expect("maps")[0];
+        let slot = &map_shared::<WorkerSlot>(1).expect("maps")[0];
+        let pair = &map_shared::<PairSlot>(1).expect("maps")[0];
+        // Two were added and one is there.
+        pair.counter.store(1, Ordering::Release);
+        pair.added.store(2, Ordering::Release);
+        assert_eq!(racy_counter(Recorder::new(board, slot, sample), pair, 0), UPDATE_LOST);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct Workers {
     /// Groups that wait at their gates.
     waiting: Vec<u32>,
     alive: BTreeMap<u32, Worker>,
+    /// Every worker that was ever started, by its process id. A case starts too few processes for an id to come again.
+    started: BTreeMap<u32, u32>,
 }
 
 impl Workers {
@@ -71,12 +73,18 @@ impl Workers {
             pairs: map_shared(count.div_ceil(2)).doing(doing)?,
             waiting: Vec::new(),
             alive: BTreeMap::new(),
+            started: BTreeMap::new(),
         })
     }
 
     /// Workers that are alive, by id.
     pub fn alive(&mut self) -> impl Iterator<Item = (u32, &mut Worker)> {
         self.alive.iter_mut().map(|(id, worker)| (*id, worker))
+    }
+
+    /// The worker whose process this is or was.
+    pub fn worker_of(&self, pid: u32) -> Option<u32> {
+        self.started.get(&pid).copied()
     }
 
     /// What a worker writes.
@@ -112,6 +120,7 @@ impl Workers {
             let pid = process::spawn(|| worker::run(setup)).doing(|| format!("start {}", name()))?;
             let worker = Worker { pid, cgroup: group.cgroup, cpu_ns: 0, run_delay_ns: 0 };
             self.alive.insert(id, worker);
+            self.started.insert(pid.as_raw_nonzero().get().unsigned_abs(), id);
             cgroups.attach(group.cgroup, pid)?;
             prepare(pid, group, number)
                 .map_err(|error| GuestError { doing: format!("{} for {}", error.doing, name()), ..error })?;
@@ -131,10 +140,10 @@ impl Workers {
                 let a = Link::Pipe { read: read_a, write: write_a, first: true };
                 Ok(vec![Link::Pipe { read: read_b, write: write_b, first: false }, a])
             }
-            Work::FutexPingPong => {
+            Work::FutexPingPong | Work::RacyCounter => {
                 let pair = self.pairs.get(first as usize / 2);
                 let pair = pair.ok_or_else(|| std::io::Error::other("the plan has too few workers"))?;
-                Ok(vec![Link::Futex { pair, side: 1 }, Link::Futex { pair, side: 0 }])
+                Ok(vec![Link::Shared { pair, side: 1 }, Link::Shared { pair, side: 0 }])
             }
         }
     }
@@ -249,7 +258,7 @@ mod tests {
         let window = directory.path().join("window");
         let host = Window::create(&window).expect("a window");
         let mut reporter = Reporter::over(&window, 0).expect("reaches it");
-        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![] };
+        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] };
         let mut workers = Workers::new(&plan).expect("maps");
         let pid = process::spawn(|| 7).expect("forks");
         workers.alive.insert(3, Worker { pid, cgroup: 0, cpu_ns: 0, run_delay_ns: 0 });
@@ -274,7 +283,7 @@ mod tests {
             policy: Policy::Other,
             nice: 0,
         };
-        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![group], steps: vec![] };
+        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![group], steps: vec![], trace: vec![] };
         let error = Workers::new(&plan).err().expect("refused").to_string();
         assert_eq!(error, "failed to map the memory shared with the workers: 4097 workers are more than 4096");
     }

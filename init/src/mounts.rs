@@ -31,6 +31,11 @@ const OTHERS: [Mount; 5] = [
     Mount { target: "/sys/kernel/debug", kind: "debugfs", data: c"", option: None },
 ];
 
+/// Where tracing is controlled.
+pub const TRACE: &str = "/sys/kernel/tracing";
+/// Only for a case that asks for a trace.
+const FOR_TRACE: Mount = Mount { target: TRACE, kind: "tracefs", data: c"", option: Some("CONFIG_TRACING") };
+
 /// Mounts what has to be there to reach the window.
 ///
 /// # Errors
@@ -45,6 +50,14 @@ pub fn mount_for_window() -> Result<(), GuestError> {
 /// The mount that failed, with the kernel's option for it.
 pub fn mount_others() -> Result<(), GuestError> {
     OTHERS.iter().try_for_each(mount)
+}
+
+/// Mounts what has to be there to trace.
+///
+/// # Errors
+/// The mount that failed, with the kernel's option for it.
+pub fn mount_for_trace() -> Result<(), GuestError> {
+    mount(&FOR_TRACE)
 }
 
 fn mount(mount: &Mount) -> Result<(), GuestError> {

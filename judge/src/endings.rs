@@ -8,6 +8,7 @@
 use crate::number::{count, nanos};
 use crate::run::Run;
 use ktstr_model::verdict::Place;
+use ktstr_model::work::UPDATE_LOST;
 use ktstr_model::{Cause, Finding, GuestNanos, Phase, Verdict};
 use ktstr_recording::host::{EXIT_FAILED, EXIT_FINISHED, EXIT_NO_WINDOW};
 use ktstr_recording::{CpuState, Ending, HostEvent, Recording};
@@ -121,6 +122,7 @@ fn dead_workers(run: &Run<'_>) -> Option<Finding> {
 fn died(status: i32) -> String {
     let (signal, code) = (status & 0x7f, status >> 8 & 0xff);
     let name = match signal {
+        0 if code == UPDATE_LOST => return "found that an addition to its counter was lost".into(),
         0 => return format!("ended by itself with exit code {code}"),
         4 => " (SIGILL)",
         6 => " (SIGABRT)",

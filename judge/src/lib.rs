@@ -13,6 +13,7 @@ mod number;
 mod parse;
 mod run;
 mod topology;
+mod trace;
 
 pub use parse::{overlay, parse_checks, CheckTextError};
 
@@ -47,6 +48,8 @@ pub fn judge(recording: &Recording, checks: &[Check]) -> Judgement {
     if findings.is_empty() {
         findings.push(no_checks());
     }
+    // Not before: a trace is no judgement.
+    findings.extend(trace::look(&run));
     let verdict = join(&findings);
     Judgement { findings, verdict, warnings: warnings(&recording.header.case, checks) }
 }

@@ -2,6 +2,7 @@
 
 use ktstr_model::event::{GuestFailure, SeenMachine, WorkerReport};
 use ktstr_model::plan::{Action, WorkerExpectation};
+use ktstr_model::trace::{CpuSwitchCount, TraceEvent};
 use ktstr_model::verdict::Place;
 use ktstr_model::{Case, CpuSet, Event, GuestNanos, Phase, What};
 use ktstr_recording::{HostEvent, Recording};
@@ -21,6 +22,8 @@ pub(crate) struct Run<'a> {
     pub(crate) failures: Vec<(GuestNanos, &'a GuestFailure)>,
     /// Workers that ended by themselves: when, which, wait status.
     pub(crate) deaths: Vec<(GuestNanos, u32, i32)>,
+    /// Context switches by CPU, if the plan asks for them.
+    pub(crate) switches: BTreeMap<u32, Switches>,
     /// Events that do not fit the plan.
     pub(crate) strays: u64,
     /// Time of the last event.
@@ -30,6 +33,15 @@ pub(crate) struct Run<'a> {
     pub(crate) started: bool,
     pub(crate) ready: bool,
     pub(crate) finished: bool,
+}
+
+/// Context switches of a CPU.
+#[derive(Debug, Default)]
+pub(crate) struct Switches {
+    /// That came.
+    pub(crate) seen: u64,
+    /// What the guest says of them; none: it has not said that those were all.
+    pub(crate) count: Option<CpuSwitchCount>,
 }
 
 /// A hold that has ended.
@@ -89,6 +101,7 @@ impl<'a> Run<'a> {
             planned,
             failures: Vec::new(),
             deaths: Vec::new(),
+            switches: BTreeMap::new(),
             strays: 0,
             last: None,
             step: None,
@@ -146,8 +159,21 @@ impl<'a> Run<'a> {
                 self.failures.push((event.at, failure));
                 true
             }
+            What::Switches(part) => self.switches_of(part.cpu).is_some_and(|switches| {
+                switches.seen += part.switches.len() as u64;
+                switches.count.is_none()
+            }),
+            What::SwitchesEnded(count) => {
+                self.switches_of(count.cpu).is_some_and(|switches| switches.count.replace(*count).is_none())
+            }
         };
         self.strays += u64::from(!fits);
+    }
+
+    /// Context switches of a CPU that may have some.
+    fn switches_of(&mut self, cpu: u32) -> Option<&mut Switches> {
+        let asked = self.case.plan.trace.contains(&TraceEvent::SchedSwitch);
+        (asked && cpu < self.case.topology.cpus()).then(|| self.switches.entry(cpu).or_default())
     }
 
     /// How far the case came.

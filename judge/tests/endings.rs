@@ -91,6 +91,8 @@ fn a_dead_worker_is_a_failure() {
     pass max_gap (Run): gap of 1ms
     pass isolation (Run): all workers kept to their CPUs
     ");
+    let raced = history("1n1l2c1t", "a: racy_counter x2\n hold 1s\n died a/1 26368");
+    assert!(found(&raced).contains("racy_counter/1 in cgroup a found that an addition to its counter was lost"));
     let by_itself = history("1n1l2c1t", "a: cpu_spin x1\n hold 1s\n died a/0 512");
     insta::assert_snapshot!(found(&by_itself), @r"
     fail worker died (Run): cpu_spin/0 in cgroup a ended by itself with exit code 2

@@ -1,5 +1,6 @@
 //! What the guest reports: facts, never judgements.
 
+use crate::trace::{CpuSwitchCount, CpuSwitches};
 use crate::CpuSet;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,10 @@ pub enum What {
     Failed(GuestFailure),
     /// All steps are done.
     Finished,
+    /// Context switches of one CPU, if the plan asks for them; sent after the last step.
+    Switches(CpuSwitches),
+    /// Those were all context switches of one CPU.
+    SwitchesEnded(CpuSwitchCount),
 }
 
 /// The machine as the guest's sysfs shows it.

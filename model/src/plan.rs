@@ -4,7 +4,7 @@
 
 use crate::spec::{CpuMaxSpec, Fault};
 use crate::work::{Policy, Work};
-use crate::{CpuSet, Nanos};
+use crate::{CpuSet, Nanos, TraceEvent};
 use serde::{Deserialize, Serialize};
 
 /// Most workers of a case.
@@ -23,6 +23,9 @@ pub struct Plan {
     pub groups: Vec<GroupPlan>,
     /// Steps, one after another.
     pub steps: Vec<StepPlan>,
+    /// What the kernel writes down meanwhile.
+    #[serde(default)]
+    pub trace: Vec<TraceEvent>,
 }
 
 /// A cgroup as it is created.

@@ -6,7 +6,7 @@
 use crate::topology::TopologySpec;
 use crate::units::Nanos;
 use crate::work::{Policy, Work};
-use crate::{field, Backend, Clock, FieldError, StartMode};
+use crate::{field, Backend, Clock, FieldError, StartMode, TraceEvent};
 use serde::{Deserialize, Serialize};
 
 /// Version of the format; another one is refused.
@@ -43,6 +43,9 @@ pub struct TestSpec {
     /// Added to the kernel's command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_args: Vec<String>,
+    /// What the kernel writes down while the scenario runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<TraceEvent>,
     /// Whether a filter that matches no case is an error.
     #[serde(default)]
     pub strict_filter: bool,

@@ -90,6 +90,8 @@ pub enum Cause {
     Emulator,
     /// The guest's messages to the host were damaged or lost.
     Channel,
+    /// What was traced did not fit into the kernel's buffers.
+    Trace,
     /// The host: disk full, no memory, missing files.
     Host,
     /// Cut off by a signal or the deadline.
@@ -113,6 +115,7 @@ impl Cause {
             Self::Topology => "topology",
             Self::Emulator => "emulator",
             Self::Channel => "channel",
+            Self::Trace => "trace",
             Self::Host => "host",
             Self::Interrupted => "interrupted",
         }

@@ -22,7 +22,13 @@ pub enum Work {
     PipePingPong,
     /// Workers in pairs that wake each other through a futex; wakeup latency is from wake to return of wait.
     FutexPingPong,
+    /// Workers in pairs that add to a counter without a lock, each after a sleep; one that sees that an addition was lost ends
+    /// with [`UPDATE_LOST`]. A planted race, to see that seeds find it.
+    RacyCounter,
 }
+
+/// Exit status of a [`Work::RacyCounter`] worker that has seen a lost addition.
+pub const UPDATE_LOST: i32 = 103;
 
 impl Work {
     /// Name of the work type, as users write it.
@@ -33,13 +39,14 @@ impl Work {
             Self::Bursty { .. } => "bursty",
             Self::PipePingPong => "pipe_ping_pong",
             Self::FutexPingPong => "futex_ping_pong",
+            Self::RacyCounter => "racy_counter",
         }
     }
 
     /// Workers belong together in groups of this many.
     pub fn group_size(&self) -> u32 {
         match self {
-            Self::PipePingPong | Self::FutexPingPong => 2,
+            Self::PipePingPong | Self::FutexPingPong | Self::RacyCounter => 2,
             Self::CpuSpin | Self::YieldHeavy | Self::Bursty { .. } => 1,
         }
     }
@@ -47,7 +54,7 @@ impl Work {
     /// Whether workers block, so that they have wakeup latencies.
     pub fn blocks(&self) -> bool {
         match self {
-            Self::Bursty { .. } | Self::PipePingPong | Self::FutexPingPong => true,
+            Self::Bursty { .. } | Self::PipePingPong | Self::FutexPingPong | Self::RacyCounter => true,
             Self::CpuSpin | Self::YieldHeavy => false,
         }
     }

@@ -15,7 +15,7 @@ fn header() -> Header {
         start: StartMode::Boot,
         seed: 0,
         kernel_args: vec![],
-        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![] },
+        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] },
         checks: vec![],
         inputs: vec![],
     };

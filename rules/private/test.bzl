@@ -15,6 +15,7 @@ def ktstr_test(
         seed = None,
         kernel_args = [],
         strict_filter = False,
+        trace = [],
         backend = None,
         clock = None,
         start = None,
@@ -41,6 +42,8 @@ def ktstr_test(
       seed: one seed, or `"random"`: `bazel test --runs_per_test` gives another each time. By default 0
       kernel_args: added to the kernel's command line, one item for each argument
       strict_filter: whether a `--test_filter` that matches no case is an error
+      trace: tracepoints that the guest's kernel records while the scenario runs; `"sched_switch"`: every context switch, which
+        `ktstr trace` prints. By default none: watching takes time of the CPUs that are watched
       backend: insists on `"tcg"` or `"kvm"`; by default what `--@ktstr//rules:backend` says
       clock: insists on `"virtual"` or `"real"`; by default what `--@ktstr//rules:clock` says, which is virtual up to 32
         CPUs and real above
@@ -62,6 +65,7 @@ def ktstr_test(
         seed = seed,
         kernel_args = kernel_args or None,
         strict_filter = strict_filter or None,
+        trace = trace or None,
     )
     errors = validate(dict(spec, **without_none(backend = backend, clock = clock, start = start)))
     _refuse(name, errors)

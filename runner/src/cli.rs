@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Judge(JudgeArgs),
     /// Prints the report of a recording again.
     Report(ReportArgs),
+    /// Prints the context switches of a recording, if the test asked for them.
+    Trace(TraceArgs),
     /// Unpacks and checks a kernel, so that machines can boot it directly.
     Kernel(KernelArgs),
     /// Boots a kernel and saves the machine, so that cases can start from there.
@@ -126,6 +128,12 @@ pub(crate) struct ReportArgs {
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// A recording (`.ktstr`).
+    pub(crate) recording: PathBuf,
 }
 
 #[derive(Debug, Args)]

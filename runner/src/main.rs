@@ -25,6 +25,7 @@ mod select;
 mod session;
 mod snapshot;
 mod stop;
+mod traced;
 
 use clap::Parser;
 use cli::{Command, CommandLine, KernelArgs, TestArgs};
@@ -78,6 +79,7 @@ fn command(command: &Command) -> Result<Verdict, (u8, String)> {
         Command::Replay(args) => replay::replay(args).map_err(|error| failed(&error)),
         Command::Judge(args) => recorded::judge_file(args).map_err(usage),
         Command::Report(args) => recorded::report_file(args).map_err(usage),
+        Command::Trace(args) => traced::trace_file(args).map_err(usage),
         Command::Kernel(args) => kernel(args).map_err(|error| usage(error.into())),
         Command::Snapshot(args) => {
             snapshot::snapshot_file(args).map(|()| Verdict::Pass).map_err(|error| failed(&error))

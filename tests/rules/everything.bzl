@@ -45,7 +45,7 @@ SCENARIO = [
             cgroup("e", cpuset = cpuset.llc(0)),
             cgroup("f", cpuset = cpuset.numa(1)),
             cgroup("g", cpuset = cpuset.exact([0, 1])),
-            cgroup("h", cpuset = cpuset.holdback(0.25)),
+            cgroup("h", cpuset = cpuset.holdback(0.25), work = work.racy_counter(), workers = 2),
         ],
         hold = hold.seconds(0.5),
     ),

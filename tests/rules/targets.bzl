@@ -153,6 +153,7 @@ OTHERS = {
         refusal(clock = "reel"),
         ["clock: unknown clock \"reel\"; did you mean `real`?"],
     ),
+    "a trace": (refusal(trace = ["sched_switch"]), []),
     "kernel arguments": (
         refusal(kernel_args = ["quiet", "a b", ""]),
         [
@@ -171,5 +172,17 @@ OTHERS = {
     "seed and seeds": (
         refusal(seed = 1, seeds = 2),
         ["seed: stands beside `seeds`; one of them"],
+    ),
+    "trace of what is none": (
+        refusal(trace = ["sched_swich", "sched_switch", 1, "sched_switch"]),
+        [
+            "trace[0]: unknown tracepoint `sched_swich`; did you mean `sched_switch`?",
+            "trace[2]: 1 is not the name of a tracepoint; such as \"sched_switch\"",
+            "trace[3]: sched_switch stands there twice",
+        ],
+    ),
+    "trace without a list": (
+        refusal(trace = "sched_switch"),
+        ["trace: \"sched_switch\" is not a list; such as [\"sched_switch\"]"],
     ),
 }

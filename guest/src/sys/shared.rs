@@ -4,7 +4,7 @@
 //! Board       1             written by the agent: which segment runs, since when
 //! Gate        a group       written by the agent: opened when the group may start
 //! WorkerSlot  a worker      written by that worker, read by the agent
-//! PairSlot    a futex pair  written by its two workers
+//! PairSlot    a pair        written by its two workers
 //! ```
 //!
 //! Everything is an atomic, so that a process that stops at any point leaves valid values behind.
@@ -38,13 +38,17 @@ pub struct Gate {
     pub opened_at: AtomicU64,
 }
 
-/// What a pair of futex workers passes to and fro.
+/// What the two workers of a pair share: those that wake each other the turn, those that race the counter.
 #[repr(C, align(64))]
 pub struct PairSlot {
     /// Futex: 0 or 1, whose turn it is.
     pub turn: AtomicU32,
     /// When the turn was passed, in guest time.
     pub passed_at: AtomicU64,
+    /// Loaded and stored.
+    pub counter: AtomicU64,
+    /// How often it was stored.
+    pub added: AtomicU64,
 }
 
 /// A longest gap.

@@ -86,6 +86,11 @@ fn check_target(spec: &TestSpec) -> Result<(), FieldError> {
     if spec.scenario.is_empty() {
         return Err(FieldError::new("scenario", "is empty").hint("at least one step"));
     }
+    for (i, event) in spec.trace.iter().enumerate() {
+        if spec.trace[..i].contains(event) {
+            return Err(FieldError::new(format!("trace[{i}]"), format!("{} stands there twice", event.name())));
+        }
+    }
     for (i, argument) in spec.kernel_args.iter().enumerate() {
         if argument.is_empty() || argument.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"') {
             let problem = format!("{argument:?} is not one argument of a kernel command line");

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::Action;
+use crate::TraceEvent;
 use proptest::prelude::*;
 
 /// A declaration on `topology` (JSON) with `scenario` (JSON) and `more` fields.
@@ -49,6 +50,16 @@ fn refuses_unknown_names_with_the_nearest() {
     assert!(refusal(&one(SPIN), r#", "toplogies": 1"#).ends_with("did you mean `topologies`?"));
     let op = r#"[{"cgroups": [{"name": "alpha"}], "ops": [{"freeze": "alhpa"}], "hold": {"seconds": 1}}]"#;
     assert_eq!(refusal(op, ""), "scenario[0].ops[0]: no cgroup `alhpa` is there at this point; did you mean `alpha`?");
+}
+
+#[test]
+fn what_is_traced_is_in_the_plan_and_stands_there_once() {
+    let plan = |more| resolve(&one(SPIN), more).map(|cases| cases[0].plan.trace.clone());
+    assert_eq!(plan(""), Ok(vec![]));
+    assert_eq!(plan(r#", "trace": ["sched_switch"]"#), Ok(vec![TraceEvent::SchedSwitch]));
+    let twice = refusal(&one(SPIN), r#", "trace": ["sched_switch", "sched_switch"]"#);
+    assert_eq!(twice, "trace[1]: sched_switch stands there twice");
+    assert!(refusal(&one(SPIN), r#", "trace": ["sched_swich"]"#).ends_with("did you mean `sched_switch`?"));
 }
 
 #[test]

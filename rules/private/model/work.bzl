@@ -25,12 +25,20 @@ def _futex_ping_pong():
     """Pairs that wake each other through a futex; an even number of workers."""
     return "futex_ping_pong"
 
+def _racy_counter():
+    """Pairs that add to a counter without a lock, on purpose: a worker that sees a lost addition ends, and the case fails.
+
+    It shows whether seeds find a race that few of them run into. An even number of workers.
+    """
+    return "racy_counter"
+
 # The loop that a worker runs.
 work = struct(
     bursty = _bursty,
     cpu_spin = _cpu_spin,
     futex_ping_pong = _futex_ping_pong,
     pipe_ping_pong = _pipe_ping_pong,
+    racy_counter = _racy_counter,
     yield_heavy = _yield_heavy,
 )
 

@@ -4,8 +4,8 @@ load(":report.bzl", "error", "is_number", "is_record", "out_of_range", "show", "
 load(":units.bzl", "HOLD_SECONDS_MAX", "duration_error", "interval_errors", "nanoseconds")
 
 _MS = 1000000
-_PING_PONG = ["pipe_ping_pong", "futex_ping_pong"]
-_WORK = ["cpu_spin", "yield_heavy", "bursty"] + _PING_PONG
+_PAIRS = ["pipe_ping_pong", "futex_ping_pong", "racy_counter"]
+_WORK = ["cpu_spin", "yield_heavy", "bursty"] + _PAIRS
 _POLICIES = ["other", "batch", "idle", "fifo", "rr"]
 _PRIORITY_MAX = 98
 _SWITCHES = ["not_starved", "isolation"]
@@ -64,7 +64,7 @@ def workers_errors(path, group):
 
 def _count_errors(path, workers, work):
     errors = integer_errors(path, workers, 1, None, "at least 1")
-    if errors or work not in _PING_PONG or workers % 2 == 0:
+    if errors or work not in _PAIRS or workers % 2 == 0:
         return errors
     hint = "{} or {} would do".format(workers - 1, workers + 1) if workers > 1 else "2 would do"
     return [error(path, "{} workers for {}, which works in groups of 2".format(workers, work), hint)]

@@ -2,19 +2,20 @@
 
 load(":cpusets.bzl", "affinity_errors", "cpuset_errors", "online_errors")
 load(":limits.bzl", "checks_errors", "integer_errors")
-load(":report.bzl", "error", "nearest")
+load(":report.bzl", "error", "nearest", "unknown")
 load(":scenario.bzl", "play")
 load(":topologies.bzl", "CLOCKS", "clock_errors", "label_of", "topology_errors")
 
 _SEEDS_MAX = 10000
 BACKENDS = ["tcg", "kvm"]
+_TRACE_EVENTS = ["sched_switch"]
 
 def validate(spec):
     """Everything that is wrong with a declaration.
 
     Args:
       spec: a dict with `name`, `topologies`, `scenario` and what else is set of `checks`, `seeds`, `seed`, `kernel_args`,
-        `backend`, `clock`, `start`
+        `trace`, `backend`, `clock`, `start`
 
     Returns:
       a list of texts: `path: problem; what would do`
@@ -34,6 +35,7 @@ def validate(spec):
     errors.extend(checks_errors("checks", spec.get("checks", {})))
     errors.extend(_seed_errors(spec.get("seeds"), spec.get("seed")))
     errors.extend(_kernel_args_errors(spec.get("kernel_args", [])))
+    errors.extend(_trace_errors(spec.get("trace", [])))
     errors.extend(_choice_errors("backend", spec.get("backend"), BACKENDS))
     errors.extend(_choice_errors("clock", spec.get("clock"), CLOCKS.keys()))
     errors.extend(_choice_errors("start", spec.get("start"), ["snapshot", "boot"]))
@@ -74,6 +76,20 @@ def _kernel_args_errors(arguments):
         if type(argument) != "string" or not argument or [c for c in argument.elems() if c in " \t\n\r\""]:
             problem = "{} is not one argument of a kernel command line".format(repr(argument))
             errors.append(error("kernel_args[{}]".format(i), problem, "one item for each argument"))
+    return errors
+
+def _trace_errors(trace):
+    if type(trace) != "list":
+        return [error("trace", "{} is not a list".format(repr(trace)), "such as [\"sched_switch\"]")]
+    errors = []
+    for i, event in enumerate(trace):
+        path = "trace[{}]".format(i)
+        if type(event) != "string":
+            errors.append(error(path, "{} is not the name of a tracepoint".format(repr(event)), "such as \"sched_switch\""))
+        elif event not in _TRACE_EVENTS:
+            errors.append(unknown(path, "tracepoint", event, _TRACE_EVENTS))
+        elif event in trace[:i]:
+            errors.append(error(path, "{} stands there twice".format(event)))
     return errors
 
 def _choice_errors(path, value, choices):

@@ -27,7 +27,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(topology: Topology) -> Self {
-        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![] };
+        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] };
         let mut reader = Self {
             topology,
             plan,
@@ -226,6 +226,7 @@ fn work_of(name: &str) -> Option<Work> {
         "bursty" => Work::Bursty { burst: Nanos(5_000_000), sleep: Nanos(20_000_000) },
         "pipe_ping_pong" => Work::PipePingPong,
         "futex_ping_pong" => Work::FutexPingPong,
+        "racy_counter" => Work::RacyCounter,
         _ => return None,
     })
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 /// A red case of four busy CPUs.
 const RED: &str = "red_again";
 const RED_RECORDING: &str = "red_again-1n2l2c1t-s0.ktstr";
-const GREEN_RECORDING: &str = "strict-1n1l1c1t-s0.ktstr";
+const GREEN_RECORDING: &str = "plain-1n1l1c1t-s0.ktstr";
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("text")
@@ -58,10 +58,10 @@ fn a_red_case_is_equal_again_with_a_quiet_and_with_a_busy_host() {
 
 #[test]
 fn what_was_changed_is_found() {
-    let ran = Target::new("strict").run();
+    let ran = Target::new("plain").run();
     let recording = ran.path(GREEN_RECORDING);
     let other_seed = with_header(&recording, |header| header.case.seed = 77);
-    let differs = replay("strict", &other_seed);
+    let differs = replay("plain", &other_seed);
     differs
         .expect(1, &["PASS", "DIFFERS replay 1 of 1: at event ", "recorded: ", "replayed: ", "keep both recordings"]);
 }
@@ -82,34 +82,34 @@ fn other_inputs_are_refused_by_name() {
         assert!(!refused.output.contains("emulator"), "{}", refused.output);
     };
     refused("boots", "kernel");
-    refused("strict", "snapshot");
+    refused("plain", "snapshot");
 }
 
 #[test]
 fn a_recording_that_is_cut_is_not_equal() {
-    let ran = Target::new("strict").run();
+    let ran = Target::new("plain").run();
     let recording = ran.path(GREEN_RECORDING);
     let whole = std::fs::read(&recording).expect("reads");
     let cut = ran.path("cut.ktstr");
     std::fs::write(&cut, &whole[..whole.len() - 40]).expect("writes");
     let words = ["WARNING: the recording is not whole", "UNKNOWN replay 1 of 1: equal as far as the recording goes, "];
-    replay("strict", &cut).expect(1, &words);
+    replay("plain", &cut).expect(1, &words);
     std::fs::write(&cut, &whole[..40]).expect("writes");
-    replay("strict", &cut).expect(2, &["ERROR: ", "its header is damaged"]);
-    replay("strict", Path::new("/nowhere.ktstr")).expect(2, &["ERROR: cannot read the recording /nowhere.ktstr"]);
+    replay("plain", &cut).expect(2, &["ERROR: ", "its header is damaged"]);
+    replay("plain", Path::new("/nowhere.ktstr")).expect(2, &["ERROR: cannot read the recording /nowhere.ktstr"]);
 }
 
 #[test]
 fn a_recording_is_replayed_without_bazel() {
     // Only a target that boots has a kernel among its files.
-    let (inputs, spec) = (Target::new("boots").inputs(), Target::new("strict").inputs().spec);
+    let (inputs, spec) = (Target::new("boots").inputs(), Target::new("plain").inputs().spec);
     let kernel = inputs.kernel();
     let directory = tempfile::tempdir().expect("a directory");
     let emulator = inputs.emulator_script(directory.path());
     let at = |name: &str| directory.path().join(name).display().to_string();
     let ktstr = |arguments: &[&str], output: &str| {
         let named = ["--kernel", text(&kernel), "--guest", text(&inputs.guest), "--emulator", text(&emulator)];
-        let mut command = Command::new(program("strict"));
+        let mut command = Command::new(program("plain"));
         let ended = command.args(arguments).args(named).args(["--output", output]).output();
         let Output { status, stdout, stderr } = ended.expect("starts");
         let said = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();

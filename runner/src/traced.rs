@@ -87,7 +87,8 @@ mod tests {
         switches(0, 10, other(0, "swapper/0"), true, Task::Worker(0));
         let recording = history.recording();
         let shown = lines(&recording, &history.case.plan);
-        let shown: Vec<&str> = shown.lines().map(|line| line.split_once(' ').map_or(line, |_| line[16..].trim())).collect();
+        let shown: Vec<&str> =
+            shown.lines().map(|line| line.split_once(' ').map_or(line, |_| line[16..].trim())).collect();
         assert_eq!(
             shown,
             [

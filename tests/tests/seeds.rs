@@ -78,7 +78,7 @@ fn a_planted_race_is_found_and_its_seed_fails_each_time() {
     let count = cases(&shards).count();
     println!("{} of {count} seeds find the race", red.len());
     assert_eq!(count, 200);
-    assert!((1..=20).contains(&red.len()), "{} of {count} seeds find the race", red.len());
+    assert!((1..=30).contains(&red.len()), "{} of {count} seeds find the race", red.len());
     for (ran, case) in &red {
         let finding = &case["findings"][0];
         assert_eq!(finding["cause"], "worker_died", "{}", ran.output);
@@ -93,7 +93,8 @@ fn a_planted_race_is_found_and_its_seed_fails_each_time() {
         let pair = [(); 2].map(|()| Target::new("raced").env("TESTBRIDGE_TEST_ONLY", filter).start());
         for again in pair.map(|running| running.wait()) {
             again.expect(1, &[text(case, "name"), "an addition to its counter was lost"]);
-            let seen: Vec<String> = cases(std::slice::from_ref(&again)).map(|(ran, case)| guest_sha256(ran, &case)).collect();
+            let seen: Vec<String> =
+                cases(std::slice::from_ref(&again)).map(|(ran, case)| guest_sha256(ran, &case)).collect();
             assert_eq!(seen, [expected.clone()], "{}", again.output);
         }
     }

@@ -67,7 +67,7 @@ fn number(record: &[u8], field: Field) -> Option<u64> {
     Some(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
-/// `field:pid_t prev_pid;	offset:24;	size:4;	signed:1;`, or with `[16]` behind the name.
+/// `field:pid_t prev_pid; offset:24; size:4; signed:1;`, or with `[16]` behind the name.
 fn field(text: &str, name: &'static str) -> Result<Field, &'static str> {
     let found = text.lines().find_map(|line| {
         let mut parts = line.trim().strip_prefix("field:")?.split(';').map(str::trim);

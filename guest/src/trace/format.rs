@@ -131,7 +131,7 @@ print fmt: \"prev_comm=%s\"
     fn records_of_other_tracepoints_and_short_ones_are_none() {
         let format = Format::parse(TEXT).expect("whole");
         let mut other = record(("a", 1), 0, ("b", 2));
-        assert_eq!(format.switch(0, &other[..60], |_| None), None);
+        assert_eq!(format.switch(0, &other[..59], |_| None), None);
         other[0] += 1;
         assert_eq!(format.switch(0, &other, |_| None), None);
         assert_eq!(format.switch(0, &[], |_| None), None);

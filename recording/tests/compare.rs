@@ -23,7 +23,7 @@ fn case() -> Case {
         start: StartMode::Boot,
         seed: 0,
         kernel_args: vec![],
-        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![] },
+        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] },
         checks: vec![],
         inputs: vec![input("kernel", "aa"), input("snapshot", "bb")],
     }

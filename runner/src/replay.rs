@@ -321,7 +321,7 @@ mod tests {
             start: StartMode::Snapshot,
             seed: 0,
             kernel_args: vec![],
-            plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![] },
+            plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] },
             checks: vec![],
             inputs: self::inputs(inputs),
         };

@@ -39,12 +39,15 @@ fn with_header(from: &Path, change: impl FnOnce(&mut Header)) -> PathBuf {
 #[test]
 fn a_red_case_is_equal_again_with_a_quiet_and_with_a_busy_host() {
     let ran = Target::new(RED).run();
-    ran.expect(1, &["FAIL", "max_gap: ", "  guest:     ", "  replay:    bazel run //tests:red_again -- --replay="]);
+    ran.expect(
+        1,
+        &["FAIL", "min_work_rate: ", "  guest:     ", "  replay:    bazel run //tests:red_again -- --replay="],
+    );
     let recording = ran.path(RED_RECORDING);
     let sha256 = ran.report()["cases"][0]["guest_sha256"].as_str().expect("is there").to_owned();
     assert_eq!(sha256, Recording::read(&recording).expect("reads").guest_sha256().to_string());
     // The verdict is that of the case, the exit status that of the comparison.
-    replay(RED, &recording).expect(0, &["FAIL", "max_gap: ", "EQUAL   replay 1 of 1: ", &sha256]);
+    replay(RED, &recording).expect(0, &["FAIL", "min_work_rate: ", "EQUAL   replay 1 of 1: ", &sha256]);
     // As `bazel run` starts it: paths are those of the caller.
     let caller = recording.parent().expect("a directory");
     let target = Target::new(RED).env("BUILD_WORKING_DIRECTORY", text(caller)).arg("--replay").arg(RED_RECORDING);

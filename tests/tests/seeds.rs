@@ -24,7 +24,7 @@ fn text<'a>(case: &'a Value, field: &str) -> &'a str {
 }
 
 fn guest_sha256(ran: &Ran, case: &Value) -> String {
-    Recording::read(&ran.path(text(case, "recording"))).expect("reads").guest_sha256().to_owned()
+    Recording::read(&ran.path(text(case, "recording"))).expect("reads").guest_sha256().to_string()
 }
 
 /// The tasks that each CPU ran from the start of the first segment on, in order: neither times nor what came before, when each

@@ -102,7 +102,7 @@ pub(super) mod tests {
 
     /// The words of a record of `data`, `delta` after the one before.
     pub(in crate::trace) fn words(delta: u32, data: &[u8]) -> Vec<u32> {
-        let head = delta << 5 | data.len() as u32 / 4;
+        let head = (delta << 5) | (data.len() as u32 / 4);
         let data = data.chunks(4).map(|four| u32::from_le_bytes(four.try_into().expect("whole words")));
         std::iter::once(head).chain(data).collect()
     }

@@ -158,6 +158,8 @@ fn told(event: &Event) -> String {
         What::WorkerDied { worker, status } => format!("worker {worker} died with wait status {status}"),
         What::Failed(failure) => format!("the guest could not {}: {}", failure.doing, failure.problem),
         What::Finished => "all steps are done".into(),
+        What::Switches(part) => format!("{} context switches of CPU {}", part.switches.len(), part.cpu),
+        What::SwitchesEnded(count) => format!("the last context switch of CPU {}", count.cpu),
     };
     format!("{what}, at {:.9}s of guest time", event.at.0 as f64 / 1e9)
 }
@@ -195,7 +197,7 @@ mod tests {
             start: StartMode::Boot,
             seed: 0,
             kernel_args: vec![],
-            plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![] },
+            plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] },
             checks: vec![],
             inputs: vec![],
         };

@@ -1,6 +1,7 @@
 //! Cases that start from a snapshot.
 
 use ktstr_tests::{assert_equal, program, Target};
+use ktstr_vmm::SavedMachine;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -89,4 +90,28 @@ fn without_bazel_a_snapshot_is_made_once_and_looked_at_before_each_use() {
     ] {
         assert!(said.contains(text), "no {text:?} in:\n{said}");
     }
+}
+
+const PAGE_BYTES: usize = 4096;
+/// Of some 20,000 pages. A tick that falls before or behind the save decides a dozen of them (decision 9).
+const PAGES_MAX: usize = 100;
+
+#[test]
+fn two_snapshots_of_one_machine_differ_in_a_tick_at_most() {
+    let made = [Bare::new(), Bare::new()].map(|bare| {
+        assert_eq!(bare.run().0, Some(0));
+        let [snapshot] = &bare.snapshots()[..] else { panic!("{:?}", bare.snapshots()) };
+        let directory = bare.directory.path().join("unpacked");
+        SavedMachine::unpack(snapshot, &directory).expect("unpacks");
+        let ram = std::fs::read(directory.join("ram0")).expect("reads");
+        (snapshot.file_name().expect("has a name").to_owned(), ram)
+    });
+    let [(name, ram), (other_name, other_ram)] = made;
+    assert_eq!(name, other_name, "the same key");
+    let pages = ram.chunks(PAGE_BYTES).zip(other_ram.chunks(PAGE_BYTES));
+    let (used, differ) = pages.fold((0, 0), |(used, differ), (page, other)| {
+        (used + usize::from(page.iter().any(|byte| *byte != 0)), differ + usize::from(page != other))
+    });
+    println!("{differ} of {used} pages differ");
+    assert!(ram.len() == other_ram.len() && used > 10_000 && differ <= PAGES_MAX, "{differ} of {used} pages differ");
 }

@@ -190,7 +190,7 @@ OPS = {
     ),
     "fault": (
         refusal_of_ops(op.fault("crash")),
-        [_OP + ".fault: \"crash\" is out of range; one of panic, hang, reboot, power_off, escape"],
+        [_OP + ".fault: \"crash\" is out of range; one of panic, hang, reboot, power_off, escape, litter"],
     ),
     "limit": (
         refusal_of_ops(op.set_cpu_max("beta", None), op.set_cpu_max("alpha", cpu_max("1us"))),

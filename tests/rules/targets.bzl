@@ -153,6 +153,10 @@ OTHERS = {
         refusal(clock = "reel"),
         ["clock: unknown clock \"reel\"; did you mean `real`?"],
     ),
+    "start": (
+        refusal(start = "snapshoot"),
+        ["start: unknown start \"snapshoot\"; did you mean `snapshot`?"],
+    ),
     "a trace": (refusal(trace = ["sched_switch"]), []),
     "kernel arguments": (
         refusal(kernel_args = ["quiet", "a b", ""]),

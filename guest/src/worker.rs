@@ -31,7 +31,7 @@ const YIELD_SPIN_TURNS: u32 = 50;
 /// Sleep of the two workers of a racy counter: they drift past each other.
 const RACE_SLEEP_NS: [u64; 2] = [4_000_000, 4_900_000];
 /// Turns of [`spin`] for which each of them is open to the race.
-const RACE_SPIN_TURNS: u32 = 220;
+const RACE_SPIN_TURNS: u32 = 270;
 
 /// Status of a worker whose partner's pipe failed.
 const PIPE_FAILED: i32 = 102;

@@ -63,7 +63,7 @@ fn a_red_case_is_equal_again_with_a_quiet_and_with_a_busy_host() {
 fn what_was_changed_is_found() {
     let ran = Target::new("plain").run();
     let recording = ran.path(GREEN_RECORDING);
-    let other_seed = with_header(&recording, |header| header.case.seed = 77);
+    let other_seed = with_header(&recording, |header| header.case.plan.seed = 77);
     let differs = replay("plain", &other_seed);
     differs
         .expect(1, &["PASS", "DIFFERS replay 1 of 1: at event ", "recorded: ", "replayed: ", "keep both recordings"]);

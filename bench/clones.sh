@@ -5,34 +5,40 @@ CLONES=16
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# KiB of the guest's memory that process $1 has for itself.
+# KiB of the guest's memory that process $1 has for itself; nothing if it has ended.
 private() {
-  awk '/^[0-9a-f]+-[0-9a-f]+ / { ram = $NF ~ /\/ram[0-9]+$/ } ram && /^Private_Dirty:/ { sum += $2 } END { print sum + 0 }' "/proc/$1/smaps" 2>/dev/null
+  awk '/^[0-9a-f]+-[0-9a-f]+ / { ram = $NF ~ /\/ram[0-9]+$/ } ram && /^Private_Dirty:/ { sum += $2 } END { print sum + 0 }' "/proc/$1/smaps" 2>/dev/null || true
 }
+
+# The emulator of runner $1.
+emulator_of() { cat "/proc/$1"/task/*/children 2>/dev/null | awk '{ print $1; exit }'; }
 
 shards=()
 for ((i = 0; i < CLONES; i++)); do
   mkdir -p "$scratch/$i/tmp"
-  RUNFILES_DIR=${PWD%/*} TEST_TMPDIR=$scratch/$i/tmp TEST_UNDECLARED_OUTPUTS_DIR=$scratch/$i TEST_TOTAL_SHARDS=$CLONES TEST_SHARD_INDEX=$i \
-    TESTBRIDGE_TEST_RUNNER_FAIL_FAST=1 ./bench/second >"$scratch/$i/said" 2>&1 &
+  RUNFILES_DIR=${PWD%/*} TEST_TMPDIR=$scratch/$i/tmp TEST_UNDECLARED_OUTPUTS_DIR=$scratch/$i \
+    TESTBRIDGE_TEST_ONLY="second[1n1l4c1t][s$i]" ./bench/second >"$scratch/$i/said" 2>&1 &
   shards+=($!)
 done
 
-# The first case of each shard; its last sample is the largest.
+# Each runner has one case; the last sample of its machine is the largest.
 declare -A seen=()
-while :; do
-  ((${#seen[@]} < CLONES)) || alive=0
-  for shard in "${shards[@]}"; do
-    emulator=$(pgrep -P "$shard" | head -n 1) || continue
-    [[ -n $emulator && -z ${seen[$shard]:-} || ${seen[$shard]%% *} == "$emulator" ]] || continue
-    alive=1
+while running=$(jobs -rp) && [[ -n $running ]]; do
+  for shard in $running; do
+    emulator=$(emulator_of "$shard")
+    [[ -n $emulator ]] || continue
     kib=$(private "$emulator")
-    [[ -n $kib ]] && ((kib > 0)) && seen[$shard]="$emulator $kib"
+    ((${kib:-0} == 0)) || seen[$shard]=$kib
   done
-  ((${alive:-1})) || break
+  sleep 0.01
 done
-kill -TERM "${shards[@]}"
-wait || true
-printf '%s\n' "${seen[@]}" | awk '{ print $2 }' | sort -n | awk '{ value[NR] = $1 } END {
-  printf "private memory of %d clones  %5.1f MB at most, %.1f MB in the middle (at most 30)\n", NR, value[NR] / 1024, value[int((NR + 1) / 2)] / 1024
+for shard in "${shards[@]}"; do
+  wait "$shard" && [[ -n ${seen[$shard]:-} ]] || {
+    echo "a case failed, or was never seen:" >&2
+    cat "$scratch"/*/said >&2
+    exit 1
+  }
+done
+printf '%s\n' "${seen[@]}" | sort -n | awk '{ value[NR] = $1 } END {
+  printf "private memory, %d clones  %4.1f MB at most, %.1f MB in the middle (at most 30)\n", NR, value[NR] / 1024, value[int((NR + 1) / 2)] / 1024
 }'

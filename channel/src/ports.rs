@@ -1,4 +1,10 @@
-//! I/O ports by which a guest speaks to its machine.
+//! What a guest finds at its machine: parameters on the kernel's command line, and I/O ports.
+
+/// Parameter that says where the window is: `ktstr.window=0x<address>,<bytes>`.
+pub const WINDOW_PARAMETER: &str = "ktstr.window=";
+
+/// Parameter that asks stage one to stop the machine at its save point.
+pub const SAVE_PARAMETER: &str = "ktstr.save";
 
 /// Port of the debug exit, four ports wide: a byte written there ends the machine with that exit code.
 pub const EXIT_PORT: u16 = 0xf4;

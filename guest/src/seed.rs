@@ -11,21 +11,33 @@ pub const START_NS: u64 = START_OFFSET_NS_MAX + 1_000_000;
 
 /// Nanoseconds that the agent waits before its first action.
 pub fn phase(seed: u64) -> u64 {
-    below(PHASE_NS_MAX, split_mix(split_mix(seed)))
+    below(PHASE_NS_MAX, word(seed, Stream::Phase, 0))
 }
 
 /// Nanoseconds that a worker sleeps before its first turn.
 pub fn start_offset(seed: u64, worker: u32) -> u64 {
-    below(START_OFFSET_NS_MAX, split_mix(split_mix(seed) ^ u64::from(worker)))
+    below(START_OFFSET_NS_MAX, word(seed, Stream::StartOffset, worker))
 }
 
 /// What is mixed into the kernel's random numbers.
 pub fn entropy(seed: u64) -> [u8; 32] {
     let mut bytes = [0; 32];
-    for (chunk, number) in bytes.chunks_mut(8).zip(1u64..) {
-        chunk.copy_from_slice(&split_mix(split_mix(seed) ^ number.rotate_right(8)).to_le_bytes());
+    for (chunk, number) in bytes.chunks_mut(8).zip(0..) {
+        chunk.copy_from_slice(&word(seed, Stream::Entropy, number).to_le_bytes());
     }
     bytes
+}
+
+/// What a word of the seed is for: no two purposes share one.
+#[derive(Debug, Clone, Copy)]
+enum Stream {
+    StartOffset,
+    Phase,
+    Entropy,
+}
+
+fn word(seed: u64, stream: Stream, number: u32) -> u64 {
+    split_mix(split_mix(seed) ^ (((stream as u64) << 32) | u64::from(number)))
 }
 
 fn below(max: u64, word: u64) -> u64 {
@@ -60,6 +72,9 @@ mod tests {
     #[test]
     fn seeds_differ_in_phase_and_entropy() {
         assert!(phase(1) != phase(2) && phase(1) < PHASE_NS_MAX);
+        // Nothing follows from the phase for a worker.
+        let ratio = |seed: u64| phase(seed) as f64 / start_offset(seed, 0) as f64;
+        assert!((ratio(1) - ratio(2)).abs() > 0.01, "{} {}", ratio(1), ratio(2));
         let words = |seed: u64| entropy(seed).chunks(8).map(<[u8]>::to_vec).collect::<std::collections::BTreeSet<_>>();
         assert_eq!(words(1).union(&words(2)).count(), 8);
     }

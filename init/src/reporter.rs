@@ -4,14 +4,13 @@ use crate::clock;
 use crate::error::{Doing, GuestError};
 use crate::sys::window::WindowMapping;
 use ktstr_channel::layout::{HEARTBEAT_NANOS, WINDOW_BYTES};
+use ktstr_channel::ports::WINDOW_PARAMETER;
 use ktstr_channel::{payload, Blob, Frame, RingWriter};
 use ktstr_model::{Event, GuestNanos, What};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-/// Parameter of the kernel's command line that says where the window is: `ktstr.window=0x<address>,<bytes>`.
-const PARAMETER: &str = "ktstr.window=";
 /// Between two looks at the go word.
 const GO_POLL_NS: u64 = 1_000_000;
 
@@ -137,15 +136,19 @@ impl Reporter {
 /// Physical address of the window.
 fn window_address(command_line: &str) -> Result<u64, GuestError> {
     let doing = "find the window";
-    let value = command_line.split_whitespace().find_map(|word| word.strip_prefix(PARAMETER));
+    let value = command_line.split_whitespace().find_map(|word| word.strip_prefix(WINDOW_PARAMETER));
     let value = value.ok_or_else(|| {
-        GuestError::new(doing, format!("there is no {PARAMETER}0x<address>,<bytes> on the kernel's command line"))
+        GuestError::new(
+            doing,
+            format!("there is no {WINDOW_PARAMETER}0x<address>,<bytes> on the kernel's command line"),
+        )
     })?;
     let address = value.split_once(',').and_then(|(address, bytes)| {
         let address = u64::from_str_radix(address.strip_prefix("0x")?, 16).ok()?;
         (bytes.parse() == Ok(WINDOW_BYTES)).then_some(address)
     });
-    address.ok_or_else(|| GuestError::new(doing, format!("{PARAMETER}{value} is not 0x<address>,{WINDOW_BYTES}")))
+    address
+        .ok_or_else(|| GuestError::new(doing, format!("{WINDOW_PARAMETER}{value} is not 0x<address>,{WINDOW_BYTES}")))
 }
 
 #[cfg(test)]

@@ -5,10 +5,9 @@
 use crate::clock;
 use crate::error::{Doing, GuestError};
 use crate::sys::save::stop_to_be_saved;
+use ktstr_channel::ports::SAVE_PARAMETER;
 use std::fs;
 
-/// Parameter of the kernel's command line that asks for a save.
-const PARAMETER: &str = "ktstr.save";
 /// Looks in a row that have to find nothing else running.
 const QUIET_LOOKS: u32 = 10;
 /// Between two looks.
@@ -23,13 +22,13 @@ const LOOKS_MAX: u32 = 1000;
 /// The command line cannot be read.
 pub fn is_wanted() -> Result<bool, GuestError> {
     let command_line = fs::read_to_string("/proc/cmdline").doing(|| "read /proc/cmdline".into())?;
-    Ok(command_line.split_whitespace().any(|word| word == PARAMETER))
+    Ok(command_line.split_whitespace().any(|word| word == SAVE_PARAMETER))
 }
 
 /// Stops the machine when nothing else runs in it. Comes back in each machine that starts from the save.
 ///
 /// Other CPUs run on for some instructions when the machine stops, and how many is the host's doing. With all of them idle, two
-/// saves of one machine are equal in memory.
+/// saves of one machine differ in a tick at most.
 ///
 /// # Errors
 /// The kernel does not give access to the port.

@@ -1,4 +1,4 @@
-//! A case: one boot of one machine, everything that decides what it does.
+//! A case: one run of one machine, everything that decides what it does.
 
 use crate::{Check, Plan, Topology};
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ pub struct Input {
     pub sha256: String,
 }
 
-/// One boot of one machine. A case is the function of its fields and nothing else.
+/// One run of one machine. A case is the function of its fields and nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Case {
     /// Unique within its target: `target[1n2l4c2t][s3]`.

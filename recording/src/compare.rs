@@ -249,7 +249,10 @@ impl Recording {
             HostEvent::ChannelProblem { problem, .. } => Some(format!("messages of the guest were lost: {problem}")),
             HostEvent::Ended(Ending::Interrupted { reason }) => Some(format!("it was interrupted: {reason}")),
             HostEvent::Ended(Ending::EmulatorFailed { status, .. }) => Some(format!("the emulator failed: {status}")),
-            HostEvent::Ended(_) | HostEvent::MachineStarted { .. } | HostEvent::GuestStarted => None,
+            HostEvent::Ended(_)
+            | HostEvent::MachineStarted { .. }
+            | HostEvent::GuestStarted
+            | HostEvent::ScenarioStarted => None,
         });
         lost.or_else(|| self.ending().is_none().then(|| "it does not say how the machine ended".into()))
     }

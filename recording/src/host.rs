@@ -36,6 +36,8 @@ pub enum HostEvent {
         /// What went wrong.
         problem: String,
     },
+    /// The guest began with the first step of its plan.
+    ScenarioStarted,
 }
 
 /// Why a machine ended.

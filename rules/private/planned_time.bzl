@@ -7,9 +7,9 @@ load("//rules/private/validate:units.bzl", "nanoseconds")
 _TIMEOUTS = {"short": 60, "moderate": 300, "long": 900, "eternal": 3600}
 _OF_SIZE = {"small": "short", "medium": "moderate", "large": "long", "enormous": "eternal"}
 
-# What a case takes by experience, on a host that has nothing else to do: seconds until it runs (a boot; that cases may start from
-# a snapshot is not known when the BUILD file is loaded), and host seconds for a second of guest time.
-_BOOT_SECONDS = 10
+# What a case takes by experience, on a host that has nothing else to do: seconds until it runs, and host seconds for a second of
+# guest time.
+_START_SECONDS = {"boot": 10, "snapshot": 2}
 _HOST_PER_GUEST = 4
 
 _NS = 1000000000
@@ -25,7 +25,7 @@ def _guest_ns(scenario):
 def _up(a, b):
     return -(-a // b)
 
-def planned_time(spec, size, timeout, shard_count):
+def planned_time(spec, size, timeout, shard_count, start = None):
     """Size and timeout of a test, and whether its guest time fits.
 
     Args:
@@ -33,6 +33,7 @@ def planned_time(spec, size, timeout, shard_count):
       size: Bazel's, or None: medium
       timeout: Bazel's, or None: that of the size; without a size the shortest from moderate on that seems enough
       shard_count: Bazel's, or None: 1
+      start: `"boot"`; else a snapshot
 
     Returns:
       a struct: `size`, `timeout` (None: that of the size), `errors`
@@ -42,7 +43,7 @@ def planned_time(spec, size, timeout, shard_count):
     shards = max(1, shard_count or 1)
     cases = _up(all_cases, shards)
     if not size and not timeout:
-        needed = cases * (_BOOT_SECONDS + _up(_HOST_PER_GUEST * guest, _NS))
+        needed = cases * (_START_SECONDS[start or "snapshot"] + _up(_HOST_PER_GUEST * guest, _NS))
         fitting = [name for name in ["moderate", "long"] if _TIMEOUTS[name] >= needed]
         timeout = fitting[0] if fitting else "eternal"
     name = timeout or _OF_SIZE.get(size)

@@ -3,8 +3,7 @@
 load("//rules/private/validate:topologies.bzl", "cpus_of", "memory_of")
 
 # MiB that the runner and the emulator take beside the memory of the guest. With it comes the expansion of a snapshot, of which
-# there is one for each topology of a shard: a kernel that has just booted has touched some 90 MiB, which all machines of the runner
-# share.
+# there is one at a time: a kernel that has just booted has touched some 90 MiB, which all machines of the runner share.
 _OVERHEAD = 512
 
 # Under the virtual clock an emulator runs one CPU after the other. Under the real clock each CPU is a thread; more than

@@ -44,9 +44,12 @@ def _no_kernel_impl(_ctx):
 
 no_kernel = rule(implementation = _no_kernel_impl, doc = "What no snapshot is of.")
 
-def _resources(_os, _inputs):
-    # A kernel that has just booted has touched some 150 MiB.
+# A kernel that has just booted has touched some 150 MiB.
+def _virtual_resources(_os, _inputs):
     return {"cpu": 1, "memory": 512}
+
+def _real_resources(_os, _inputs):
+    return {"cpu": 4, "memory": 1024}
 
 def _name(kernel, of):
     """Differs from that of every other snapshot: a test may have several among its runfiles."""
@@ -80,12 +83,12 @@ def _snapshot_impl(ctx):
         executable = tools.runner.runner,
         arguments = [arguments],
         # Under the real clock it holds the time stamp counter of the machine that made it, and fits no other.
-        execution_requirements = {"no-cache": "", "no-remote": ""} if of["clock"] == "real" else {},
+        execution_requirements = {"no-remote-cache": "", "no-remote-exec": ""} if of["clock"] == "real" else {},
         inputs = [request, kernel, tools.runner.init] + emulator_files(tools.emulator),
         mnemonic = "KtstrSnapshot",
         outputs = [snapshot],
         progress_message = "Booting {} for %{{output}}".format(ctx.attr._kernel.label.name),
-        resource_set = _resources,
+        resource_set = _real_resources if of["clock"] == "real" else _virtual_resources,
     )
     return [DefaultInfo(files = depset([snapshot]))]
 

@@ -8,6 +8,7 @@ Everything that a snapshot depends on is built under the settings as they are wi
 are not built once more for each snapshot.
 """
 
+load("//rules/private/validate:report.bzl", "error")
 load("//rules/private/validate:topologies.bzl", "clock_of", "label_of")
 
 # JSON: backend, clock, kernel_args, topology; or nothing.
@@ -41,6 +42,12 @@ def start_of(start, backend):
     """
     return start or ("snapshot" if backend in _SAVING else "boot")
 
+def start_errors(start, backend):
+    """What is wrong with where a test wants its cases to start."""
+    if start_of(start, backend) == "boot" or backend in _SAVING:
+        return []
+    return [error("start", "the back end {} cannot save machines".format(backend), "start = \"boot\" would do")]
+
 def backend_of(asked, setting, default):
     """The back end: what a test insists on, else the setting, which may leave it to the platform."""
     backend = asked or setting
@@ -49,7 +56,7 @@ def backend_of(asked, setting, default):
 def _snapshots_impl(settings, attr):
     spec = json.decode(attr.spec)
     backend = backend_of(attr.backend, settings["//rules:backend"], attr.default_backend)
-    if start_of(attr.start, backend) != "snapshot":
+    if start_of(attr.start, backend) == "boot" or start_errors(attr.start, backend):
         return {"none": {_KERNEL: _NO_KERNEL, _OF: ""}}
     asked = attr.clock or settings["//rules:clock"]
     return {

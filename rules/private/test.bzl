@@ -23,7 +23,7 @@ def ktstr_test(
         timeout = None,
         shard_count = None,
         **kwargs):
-    """A test that boots one kernel per case; its cases are topologies × seeds, named `name[topology][seed]`.
+    """A test that runs one kernel per case; its cases are topologies × seeds, named `name[topology][seed]`.
 
     What cannot be is refused when the BUILD file is loaded, with the path to the field.
 
@@ -69,7 +69,7 @@ def ktstr_test(
     )
     errors = validate(dict(spec, **without_none(backend = backend, clock = clock, start = start)))
     _refuse(name, errors)
-    planned = planned_time(spec, size, timeout, shard_count)
+    planned = planned_time(spec, size, timeout, shard_count, start)
     _refuse(name, planned.errors)
     ktstr_internal_test(
         name = name,

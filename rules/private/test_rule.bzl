@@ -4,7 +4,7 @@ load("//rules/private/validate:topologies.bzl", "clock_errors", "clock_of")
 load(":kernel.bzl", "KtstrKernelInfo")
 load(":resources.bzl", "resources")
 load(":setting.bzl", "KtstrSettingInfo")
-load(":snapshot_settings.bzl", "backend_of", "snapshots", "start_of")
+load(":snapshot_settings.bzl", "backend_of", "snapshots", "start_errors", "start_of")
 load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN", "emulator_description", "emulator_files")
 
 _SPEC_VERSION = 1
@@ -65,6 +65,8 @@ def _ktstr_test_impl(ctx):
     emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator
     declared = json.decode(ctx.attr.spec)
     backend = backend_of(ctx.attr.backend, ctx.attr._backend[KtstrSettingInfo].value, ctx.attr.default_backend)
+    for text in start_errors(ctx.attr.start, backend):
+        fail("{}: {}".format(ctx.label.name, text))
     start = start_of(ctx.attr.start, backend)
     clocks = _clocks(ctx, declared["topologies"], backend)
     spec = _write_json(ctx, ".spec.json", dict(

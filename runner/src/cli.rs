@@ -46,7 +46,7 @@ pub(crate) struct RunArgs {
 }
 
 /// What a case is made of, where no test says it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct InputArgs {
     /// A bzImage or an ELF vmlinux with a PVH entry.
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! The files that a case is made of, read once for all cases of a target: `InputPaths ──load──▶ Inputs`.
 
 use crate::image::{self, KernelError, KernelInfo, OptionsError};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Expansion, Snapshot};
 use ktstr_model::case::Input;
 pub(crate) use ktstr_vmm::Emulator;
 use sha2::{Digest, Sha256};
@@ -52,6 +52,8 @@ pub(crate) enum Origin {
 pub(crate) struct Inputs {
     /// What machines begin with.
     pub(crate) origin: Origin,
+    /// The snapshot that is in use.
+    pub(crate) expansion: Expansion,
     /// The agent, as it goes into the window.
     pub(crate) agent: Vec<u8>,
     /// Contents of all of them but the snapshots, for the key of a case.
@@ -104,7 +106,7 @@ pub(crate) fn load(paths: &InputPaths, scratch: &Path) -> Result<Inputs, InputEr
     });
     let (origin, mut hashes) = origin?;
     hashes.extend([input("agent", hash(&agent)), input("emulator", emulator?), input("runner", runner?)]);
-    Ok(Inputs { origin, agent, hashes })
+    Ok(Inputs { origin, expansion: Expansion::default(), agent, hashes })
 }
 
 /// What machines begin with, and what it adds to the key of all cases.

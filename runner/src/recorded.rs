@@ -75,7 +75,8 @@ fn timings(recording: &Recording) -> Timings {
         found.map(|(HostNanos(at), _)| at as f64 / 1e9)
     };
     let started = at(|event| matches!(event, HostEvent::MachineStarted { .. }));
-    let guest = at(|event| matches!(event, HostEvent::GuestStarted));
+    let guest = at(|event| matches!(event, HostEvent::ScenarioStarted));
+    let guest = guest.or(at(|event| matches!(event, HostEvent::GuestStarted)));
     let ended = at(|event| matches!(event, HostEvent::Ended(_) | HostEvent::HostFailed { .. }));
     let end = ended.or(guest).or(started).unwrap_or(0.0);
     let started = started.unwrap_or(end);

@@ -143,7 +143,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         .map_err(|error| host(format!("cannot make the directory {}: {error}", args.output.display())))?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
     let GivenFiles { kernel, init, agent, emulator } = given_files(&args.inputs, scratch.path())?;
-    let snapshots = args.inputs.snapshots.clone().unwrap_or_else(|| args.output.join(SNAPSHOTS));
+    let snapshots = snapshots_of(args);
     let session = Session {
         spec: args.spec.clone(),
         agent,
@@ -162,7 +162,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
     let report = session.run(|spec, planned| match (spec.start, backend(spec.backend, &session.emulator)) {
         (StartMode::Snapshot, Some(backend)) => {
             let store = Store::new(snapshots, &kernel, &init, &session.emulator).map_err(host)?;
-            store.for_cases(backend.as_ref(), &planned.selected).map(OriginPaths::Snapshots).map_err(host)
+            store
+                .for_cases(backend.as_ref(), &planned.selected, &session.stop)
+                .map(OriginPaths::Snapshots)
+                .map_err(host)
         }
         // A back end that is not there is an ending of each case.
         _ => Ok(OriginPaths::Boot { kernel, init }),
@@ -260,8 +263,15 @@ pub(crate) fn given_files(args: &InputArgs, scratch: &Path) -> Result<GivenFiles
 /// The words of `ktstr run` but for the choice of cases.
 fn command_of(args: &RunArgs) -> Vec<String> {
     let mut words = vec!["ktstr".into(), "run".into(), args.spec.display().to_string()];
-    words.extend(words_of(&args.inputs));
+    // Another directory has another snapshot, from which the same seed is another run.
+    let inputs = InputArgs { snapshots: Some(snapshots_of(args)), ..args.inputs.clone() };
+    words.extend(words_of(&inputs));
     words
+}
+
+/// The directory of a run's snapshots.
+fn snapshots_of(args: &RunArgs) -> PathBuf {
+    args.inputs.snapshots.clone().unwrap_or_else(|| args.output.join(SNAPSHOTS))
 }
 
 /// The words that name inputs.

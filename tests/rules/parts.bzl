@@ -47,10 +47,10 @@ PRESETS = {
     ),
 }
 
-def _planned(holds, seeds = None, size = None, timeout = None, shards = None):
+def _planned(holds, seeds = None, size = None, timeout = None, shards = None, start = None):
     scenario = [step(hold = hold) for hold in holds]
     spec = {"scenario": scenario, "seeds": seeds, "topologies": [presets.tiny_1llc]}
-    planned = planned_time(spec, size, timeout, shards)
+    planned = planned_time(spec, size, timeout, shards, start)
     return (planned.size, planned.timeout, planned.errors)
 
 TIMES = {
@@ -66,6 +66,7 @@ TIMES = {
             ],
         ),
     ),
+    "boots": (_planned([hold.seconds(1)], seeds = 30, start = "boot"), ("medium", "long", [])),
     "does not fit": (
         _planned([hold.seconds(40), hold.seconds(0.5)], seeds = 2, timeout = "short"),
         (
@@ -79,6 +80,7 @@ TIMES = {
     ),
     "fits in shards": (_planned([hold.seconds(40)], seeds = 2, shards = 2, size = "small"), ("small", None, [])),
     "longer by itself": (_planned([hold.seconds(60)], seeds = 2), ("medium", "long", [])),
+    "many from a snapshot": (_planned([hold.seconds(1)], seeds = 30), ("medium", "moderate", [])),
     "short": (_planned([hold.seconds(1)]), ("medium", "moderate", [])),
 }
 

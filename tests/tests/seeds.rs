@@ -97,7 +97,7 @@ fn a_planted_race_is_found_and_its_seed_fails_each_time() {
 #[test]
 fn a_recording_without_a_trace_says_so() {
     let ran = Target::new("plain").run();
-    let file = ran.path("plain-1n1l2c1t-s0.ktstr");
+    let file = ran.path("plain-1n1l1c1t-s0.ktstr");
     let output = Command::new(program("plain")).arg("trace").arg(file).output().expect("starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");

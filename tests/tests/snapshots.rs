@@ -92,7 +92,7 @@ fn without_bazel_a_snapshot_is_made_once_and_looked_at_before_each_use() {
 
 const PAGE_BYTES: usize = 4096;
 /// Of some 20,000 pages. A tick that falls before or behind the save decides a dozen of them (decision 9).
-const PAGES_MAX: usize = 100;
+const PAGES_MAX: usize = 64;
 
 #[test]
 fn two_snapshots_of_one_machine_differ_in_a_tick_at_most() {

@@ -1,6 +1,7 @@
 //! The standard part of a guest kernel's command line.
 
 use crate::Gpa;
+use ktstr_channel::ports::WINDOW_PARAMETER;
 
 /// Console and end: a panic resets at once, so that the host sees it.
 const CONSOLE: &[&str] = &["console=ttyS0", "quiet", "panic=-1"];
@@ -17,7 +18,7 @@ const LEAN: &[&str] = &["cryptomgr.notests", "random.trust_cpu=on", "init_on_all
 /// The standard command line, with the window's address and size as `ktstr.window=0x<address>,<bytes>`, followed by `extra`.
 pub fn command_line(window: Option<(Gpa, u64)>, extra: &[String]) -> String {
     let standard = [CONSOLE, LAYOUT, TIME, CPUS, LEAN].concat().into_iter().map(str::to_owned);
-    let window = window.map(|(Gpa(at), bytes)| format!("ktstr.window={at:#x},{bytes}"));
+    let window = window.map(|(Gpa(at), bytes)| format!("{WINDOW_PARAMETER}{at:#x},{bytes}"));
     standard.chain(window).chain(extra.iter().cloned()).collect::<Vec<_>>().join(" ")
 }
 

@@ -30,12 +30,14 @@ pub trait MachineBackend: Send + Sync {
     /// Boots `spec` and lets it run until the guest writes to [`ktstr_channel::ports::SAVE_PORT`]; saves RAM, CPUs and devices
     /// into the new or empty directory `into`, and ends the machine. The window is not a part of the save.
     ///
+    /// `stop` is asked often, and ends it.
+    ///
     /// The guest has 40 s of CPU time and 4 s for each CPU to get there; if all its CPUs have halted, two minutes.
     ///
     /// # Errors
-    /// Those of [`MachineBackend::start`]; a guest that ended or did not stop itself; files that cannot be written. What is in `into`
+    /// Those of [`MachineBackend::start`]; a guest that ended or did not stop itself, or was interrupted; files that cannot be written. What is in `into`
     /// then is no save.
-    fn save(&self, spec: &MachineSpec, into: &Path) -> Result<SavedMachine, StartError>;
+    fn save(&self, spec: &MachineSpec, into: &Path, stop: &dyn Fn() -> bool) -> Result<SavedMachine, StartError>;
 }
 
 /// A machine, from its first instruction to its exit. Dropping it ends it.

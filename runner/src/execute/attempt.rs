@@ -149,8 +149,9 @@ impl<'a> Attempt<'a> {
             }
             (StartMode::Snapshot, Origin::Snapshots(snapshots)) => {
                 let snapshot = snapshots.get(&topology.to_string()).ok_or_else(no_origin)?;
-                let saved = snapshot.expand(executor.scratch).map_err(|error| host("prepare the machine", &error))?;
-                (Start::Saved(saved.clone()), PathBuf::new(), None, kernel_line(window_at, kernel_args))
+                let saved = executor.inputs.expansion.of(snapshot, executor.scratch);
+                let saved = saved.map_err(|error| host("prepare the machine", &error))?;
+                (Start::Saved(saved), PathBuf::new(), None, kernel_line(window_at, kernel_args))
             }
             _ => return Err(no_origin()),
         };
@@ -221,6 +222,9 @@ impl<'a> Attempt<'a> {
                 What::StepStarted { step } => {
                     let steps = self.case.plan.steps.len() as u32;
                     (self.on_stage)(Stage::Running { step: *step, steps });
+                    if *step == 0 {
+                        self.host(&HostEvent::ScenarioStarted)?;
+                    }
                 }
                 _ => {}
             }

@@ -70,9 +70,9 @@ fn case_line(report: &CaseReport) -> String {
         .filter(|finding| finding.verdict == Verdict::Pass || finding.verdict == Verdict::Skipped)
         .map(|finding| finding.measured.clone())
         .collect();
-    let CaseReport { name, backend, clock, .. } = report;
+    let CaseReport { name, backend, clock, start, .. } = report;
     let line = format!(
-        "{:<7} {name}  {:.1}s  {backend}/{clock}  {}",
+        "{:<7} {name}  {:.1}s  {backend}/{clock}/{start}  {}",
         label(report.verdict),
         report.timings.total(),
         numbers.join(", ")

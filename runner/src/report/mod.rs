@@ -72,7 +72,7 @@ pub(crate) trait Reporter {
 pub(crate) struct Timings {
     /// From the decision to run the case to the start of the guest's first instruction.
     pub(crate) prepare: f64,
-    /// From there to the guest's first message.
+    /// From there to the first step of the scenario.
     pub(crate) boot: f64,
     /// From there to the end of the guest.
     pub(crate) run: f64,

@@ -1,14 +1,13 @@
 //! Makes a snapshot: `kernel, stage one ──boot──▶ save point ──pack──▶ file`.
 
 use crate::image;
+use ktstr_channel::ports::SAVE_PARAMETER;
 use ktstr_channel::{RingReader, Window, WindowError, WINDOW_BYTES};
 use ktstr_model::event::GuestFailure;
 use ktstr_model::{Clock, Topology, What};
 use ktstr_vmm::{command_line, Gpa, MachineBackend, MachineSpec, SavedError, Start, StartError};
 use std::path::{Path, PathBuf};
 
-/// Tells stage one to stop the machine at its save point.
-const SAVE_ARGUMENT: &str = "ktstr.save";
 /// Of the boot. What a case draws at random comes from its own seed, which the agent mixes in.
 const SEED: u64 = 0;
 
@@ -41,8 +40,13 @@ pub(crate) enum MakeError {
 }
 
 /// Boots a machine, saves it where stage one stops it, and packs the save into `output`. Files of the machine lie in the directory of
-/// `output` meanwhile, sparse, up to the size of its memory.
-pub(crate) fn make(backend: &dyn MachineBackend, of: &SnapshotOf<'_>, output: &Path) -> Result<(), MakeError> {
+/// `output` meanwhile, sparse, up to the size of its memory. `stop` is asked often, and ends it.
+pub(crate) fn make(
+    backend: &dyn MachineBackend,
+    of: &SnapshotOf<'_>,
+    output: &Path,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), MakeError> {
     let unwritable = |path: &Path, source| MakeError::Write { path: path.to_owned(), source };
     let beside = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory =
@@ -63,7 +67,7 @@ pub(crate) fn make(backend: &dyn MachineBackend, of: &SnapshotOf<'_>, output: &P
         window: Some(at("window")),
         directory: directory.path().to_owned(),
     };
-    let saved = backend.save(&spec, &at("saved")).map_err(|error| match guest_failure(&window) {
+    let saved = backend.save(&spec, &at("saved"), stop).map_err(|error| match guest_failure(&window) {
         Some(failure) => MakeError::Guest(failure),
         None => MakeError::Boot(error),
     })?;
@@ -72,7 +76,8 @@ pub(crate) fn make(backend: &dyn MachineBackend, of: &SnapshotOf<'_>, output: &P
 
 /// The command line of the kernel in a snapshot.
 pub(crate) fn kernel_line(window_at: Gpa, kernel_args: &[String]) -> String {
-    let arguments: Vec<String> = std::iter::once(SAVE_ARGUMENT.to_owned()).chain(kernel_args.iter().cloned()).collect();
+    let arguments: Vec<String> =
+        std::iter::once(SAVE_PARAMETER.to_owned()).chain(kernel_args.iter().cloned()).collect();
     command_line(Some((window_at, WINDOW_BYTES as u64)), &arguments)
 }
 

@@ -1,7 +1,7 @@
 //! Snapshots: machines that booted once, for all cases with the same kernel, stage one, topology, command line, clock and emulator.
 //!
 //! ```text
-//! kernel, stage one ──make──▶ file ──Snapshot::expand, once a process──▶ SavedMachine ──▶ machines with private memory
+//! kernel, stage one ──make──▶ file ──Expansion, one at a time──▶ SavedMachine ──▶ machines with private memory
 //! request.json ──request──▶ make      the action of Bazel that makes a snapshot
 //! ktstr run ──store──▶ make           a directory of snapshots, each made when it is first wanted
 //! ktstr replay ──find──▶ file         the one of which the recording has the digest
@@ -19,16 +19,29 @@ pub(crate) use store::Store;
 
 use ktstr_model::case::Input;
 use ktstr_vmm::{SavedError, SavedMachine};
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-/// A packed snapshot and, once a case needs it, its expansion.
+/// A packed snapshot.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     file: PathBuf,
     /// Name `snapshot`, and the digest of the packed file.
     input: Input,
-    expanded: OnceCell<(tempfile::TempDir, SavedMachine)>,
+}
+
+/// The snapshot that is expanded at the moment: cases come topology by topology, and each expansion takes room.
+#[derive(Debug, Default)]
+pub(crate) struct Expansion {
+    current: RefCell<Option<Expanded>>,
+}
+
+#[derive(Debug)]
+struct Expanded {
+    file: PathBuf,
+    saved: SavedMachine,
+    /// Goes when it is dropped.
+    _directory: tempfile::TempDir,
 }
 
 /// A snapshot that no machine can start from.
@@ -36,32 +49,38 @@ pub(crate) struct Snapshot {
 pub(crate) enum ExpandError {
     #[error("cannot make a directory for the snapshot in {}", path.display())]
     Directory { path: PathBuf, source: std::io::Error },
-    #[error("cannot expand the snapshot {}", path.display())]
+    #[error("cannot expand the snapshot {} (delete it, and it is made again)", path.display())]
     Saved { path: PathBuf, source: SavedError },
 }
 
 impl Snapshot {
     /// The snapshot in `file`, whose content has the digest `sha256`.
     pub(crate) fn new(file: PathBuf, sha256: String) -> Self {
-        Self { file, input: Input { name: "snapshot".into(), sha256 }, expanded: OnceCell::new() }
+        Self { file, input: Input { name: "snapshot".into(), sha256 } }
     }
 
     /// What it adds to the key of a case.
     pub(crate) fn input(&self) -> &Input {
         &self.input
     }
+}
 
-    /// The machine to start from. It is expanded below `scratch` when the first case asks for it; all others share its pages.
-    pub(crate) fn expand(&self, scratch: &Path) -> Result<&SavedMachine, ExpandError> {
-        if let Some((_, saved)) = self.expanded.get() {
-            return Ok(saved);
+impl Expansion {
+    /// The machine to start from, for one case after the other: all of one snapshot share its pages. It is expanded below `scratch`, and
+    /// whatever was expanded before goes.
+    pub(crate) fn of(&self, snapshot: &Snapshot, scratch: &Path) -> Result<SavedMachine, ExpandError> {
+        let mut current = self.current.borrow_mut();
+        if let Some(expanded) = current.as_ref().filter(|expanded| expanded.file == snapshot.file) {
+            return Ok(expanded.saved.clone());
         }
+        *current = None;
         let directory = tempfile::Builder::new()
             .prefix("snapshot-")
             .tempdir_in(scratch)
             .map_err(|source| ExpandError::Directory { path: scratch.into(), source })?;
-        let saved = SavedMachine::unpack(&self.file, directory.path())
-            .map_err(|source| ExpandError::Saved { path: self.file.clone(), source })?;
-        Ok(&self.expanded.get_or_init(|| (directory, saved)).1)
+        let saved = SavedMachine::unpack(&snapshot.file, directory.path())
+            .map_err(|source| ExpandError::Saved { path: snapshot.file.clone(), source })?;
+        *current = Some(Expanded { file: snapshot.file.clone(), saved: saved.clone(), _directory: directory });
+        Ok(saved)
     }
 }

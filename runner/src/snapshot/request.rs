@@ -45,7 +45,7 @@ pub(crate) fn snapshot_file(args: &SnapshotArgs) -> Result<(), SessionError> {
         clock: request.clock,
         kernel_args: &request.kernel_args,
     };
-    make(backend.as_ref(), &of, &args.output).map_err(host)
+    make(backend.as_ref(), &of, &args.output, &|| false).map_err(host)
 }
 
 fn read(path: &Path) -> Result<Request, SessionError> {

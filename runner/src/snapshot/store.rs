@@ -1,9 +1,10 @@
 //! A directory of snapshots for `ktstr run`, each under a name that says what it is of.
 
-use super::{make, MakeError, SnapshotOf};
+use super::{kernel_line, make, MakeError, SnapshotOf};
 use crate::inputs::{hash, hash_of, read, InputError};
+use crate::stop::Stop;
 use ktstr_model::Case;
-use ktstr_vmm::{Emulator, MachineBackend};
+use ktstr_vmm::{Emulator, Gpa, MachineBackend};
 use serde_json::json;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
@@ -34,20 +35,21 @@ impl Store {
         &self,
         backend: &dyn MachineBackend,
         cases: &[Case],
+        stop: &Stop,
     ) -> Result<BTreeMap<String, PathBuf>, MakeError> {
         let mut files = BTreeMap::new();
         for Case { topology, clock, kernel_args, .. } in cases {
             if let Entry::Vacant(entry) = files.entry(topology.to_string()) {
                 let of = SnapshotOf { kernel: &self.kernel, init: &self.init, topology, clock: *clock, kernel_args };
-                entry.insert(self.get(backend, &of)?);
+                entry.insert(self.get(backend, &of, stop)?);
             }
         }
         Ok(files)
     }
 
     /// The file of a snapshot, which is made if it is not there.
-    fn get(&self, backend: &dyn MachineBackend, of: &SnapshotOf<'_>) -> Result<PathBuf, MakeError> {
-        let path = self.directory.join(self.name(of));
+    fn get(&self, backend: &dyn MachineBackend, of: &SnapshotOf<'_>, stop: &Stop) -> Result<PathBuf, MakeError> {
+        let path = self.directory.join(self.name(of, backend.window_at(of.topology)));
         if path.is_file() {
             return Ok(path);
         }
@@ -58,13 +60,16 @@ impl Store {
             .prefix("unfinished-")
             .tempfile_in(&self.directory)
             .map_err(|source| unwritable(&self.directory, source))?;
-        make(backend, of, unfinished.path())?;
+        println!("{}: boots for a snapshot, {}", of.topology, path.display());
+        make(backend, of, unfinished.path(), &|| stop.reason().is_some())?;
         unfinished.persist(&path).map_err(|error| unwritable(&path, error.error))?;
         Ok(path)
     }
 
-    fn name(&self, of: &SnapshotOf<'_>) -> String {
-        let key = json!([self.digests, of.topology, of.clock, of.kernel_args]).to_string();
+    fn name(&self, of: &SnapshotOf<'_>, window_at: Gpa) -> String {
+        // Another version of this program may boot in another way.
+        let line = kernel_line(window_at, of.kernel_args);
+        let key = json!([env!("CARGO_PKG_VERSION"), self.digests, of.topology, of.clock, line]).to_string();
         let key = hash(key.as_bytes());
         format!("{}-{}-{}.snapshot", of.topology, of.clock.name(), key.get(..KEY_DIGITS).unwrap_or(&key))
     }
@@ -86,7 +91,10 @@ mod tests {
         let topology = Topology::new(1, 1, 2, 1).expect("can be");
         let other = Topology::new(1, 2, 1, 1).expect("can be");
         let name = |digest: &str, topology: &Topology, clock, args: &[String]| {
-            store(digest).name(&SnapshotOf { kernel: Path::new("k"), init: b"", topology, clock, kernel_args: args })
+            store(digest).name(
+                &SnapshotOf { kernel: Path::new("k"), init: b"", topology, clock, kernel_args: args },
+                Gpa(0x1_0000_0000),
+            )
         };
         let first = name("a", &topology, Clock::Virtual, &[]);
         assert!(first.starts_with("1n1l2c1t-virtual-") && first.ends_with(".snapshot"), "{first}");

@@ -91,7 +91,7 @@ impl MachineBackend for TcgBackend {
         Ok(Box::new(TcgMachine { process, qmp, version, memory, console, directory, exit: None }))
     }
 
-    fn save(&self, spec: &MachineSpec, into: &Path) -> Result<SavedMachine, StartError> {
+    fn save(&self, spec: &MachineSpec, into: &Path, stop: &dyn Fn() -> bool) -> Result<SavedMachine, StartError> {
         self.check(&spec.topology, spec.clock, "topology")?;
         let files = BootFiles::open(spec)?;
         let unwritable = |path: &Path, source| SavedError::File { doing: "write", path: path.to_owned(), source };
@@ -102,7 +102,7 @@ impl MachineBackend for TcgBackend {
         let also = [state.as_raw_fd()];
         let launched = launch(&self.emulator, spec, Origin::Save(files.boot(spec)), &ram, &also)?;
         let description = describe(spec, &launched);
-        save::save(launched, spec.topology.cpus(), state.as_raw_fd())?;
+        save::save(launched, spec.topology.cpus(), state.as_raw_fd(), stop)?;
         let saved = SavedMachine::seal(into, ram.len(), description)?;
         tracing::debug!(into = %into.display(), topology = %spec.topology, clock = spec.clock.name(), "machine saved");
         Ok(saved)

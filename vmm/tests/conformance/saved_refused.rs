@@ -21,7 +21,7 @@ fn refusal(prepared: &Prepared) -> String {
 
 fn save_refusal(guest: &MicroGuest) -> String {
     let directory = tempfile::tempdir().expect("a directory");
-    backend().save(&Prepared::new(guest).spec, directory.path()).expect_err("saved").to_string()
+    backend().save(&Prepared::new(guest).spec, directory.path(), &|| false).expect_err("saved").to_string()
 }
 
 #[test]
@@ -104,6 +104,6 @@ fn a_damaged_one() {
 fn a_directory_that_holds_another_save() {
     let prepared = Prepared::new(&guest());
     let save = prepared.save();
-    let error = backend().save(&prepared.spec, save.directory.path()).expect_err("saved").to_string();
+    let error = backend().save(&prepared.spec, save.directory.path(), &|| false).expect_err("saved").to_string();
     assert!(error.starts_with("cannot write ") && error.contains("/ram0 of the saved machine"), "{error}");
 }

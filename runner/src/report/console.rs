@@ -155,8 +155,8 @@ mod tests {
         console.report(&RunEvent::Warning { text: "no case matches" });
         console.report(&RunEvent::Finished { report: &report });
         insta::assert_snapshot!(String::from_utf8(console.out).expect("text"), @r"
-        PASS    t[1n1l2c1t][s0]  3.0s  tcg/virtual  spread of 2.1%
-        FAIL    t[1n1l2c1t][s1]  3.0s  tcg/virtual  spread of 2.1%
+        PASS    t[1n1l2c1t][s0]  3.0s  tcg/virtual/boot  spread of 2.1%
+        FAIL    t[1n1l2c1t][s1]  3.0s  tcg/virtual/boot  spread of 2.1%
           max_gap: gap of 812.3ms, at most 500ms (test)
             worker cpu_spin/3, cgroup a, CPU 2, step 1, at 3.214000s of guest time
             the worker was runnable and did not run
@@ -166,7 +166,7 @@ mod tests {
           guest:     27 events, sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
           again:     bazel test //x:t --test_filter='t[1n1l2c1t][s1]'
           replay:    bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr
-        UNKNOWN t[1n1l2c1t][s2]  3.0s  tcg/virtual
+        UNKNOWN t[1n1l2c1t][s2]  3.0s  tcg/virtual/boot
           max_wakeup_latency: nothing blocks, p99 at most 1ms (test)
           last console lines:
           | [    1.5] last words
@@ -174,7 +174,7 @@ mod tests {
           guest:     27 events, sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
           again:     bazel test //x:t --test_filter='t[1n1l2c1t][s2]'
           replay:    bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr
-        INFRA   t[1n1l2c1t][s3]  3.0s  tcg/virtual
+        INFRA   t[1n1l2c1t][s3]  3.0s  tcg/virtual/boot
           emulator: the emulator ended with status 1
           last console lines:
           | [    1.5] last words
@@ -182,7 +182,7 @@ mod tests {
           guest:     27 events, sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
           again:     bazel test //x:t --test_filter='t[1n1l2c1t][s3]'
           replay:    bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr
-        SKIP    t[1n1l2c1t][s4]  3.0s  tcg/virtual  not run after the first failure
+        SKIP    t[1n1l2c1t][s4]  3.0s  tcg/virtual/boot  not run after the first failure
         WARNING: no case matches
         //x:t: 1 passed, 1 failed, 1 skipped, 1 unknown, 1 infrastructure in 15.2s
         ");

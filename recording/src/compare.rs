@@ -9,7 +9,7 @@
 use crate::fields::{differing_fields, differing_values, FieldDifference};
 use crate::hash::Sha256Sum;
 use crate::host::{Ending, HostEvent};
-use crate::reader::Recording;
+use crate::reader::{Entry, Recording};
 use ktstr_model::case::Input;
 use ktstr_model::{Case, Event};
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub enum Comparison {
     },
     /// They differ in an event.
     Event(Box<EventDifference>),
+    /// They differ in an event before which messages of one of them were lost: nobody knows what its guest said there.
+    Gap(Box<Gap>),
     /// They said the same, as far as both go, and wrote other things to the console.
     Console(Box<ConsoleDifference>),
     /// They said the same, and ended in different ways.
@@ -75,6 +77,17 @@ impl EventDifference {
     pub fn fields(&self) -> Vec<FieldDifference> {
         differing_fields(&self.first, &self.second)
     }
+}
+
+/// Events that are not those that follow each other, because of what was lost before them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gap {
+    /// Which one lost messages.
+    pub side: Side,
+    /// What the host noticed of it.
+    pub why: String,
+    /// What came next on both sides.
+    pub next: EventDifference,
 }
 
 /// The first byte of the console that differs.
@@ -138,6 +151,7 @@ pub fn compare(first: &Recording, second: &Recording) -> Comparison {
     let events = match &by_events {
         Comparison::Equal { events, .. } => *events,
         Comparison::Prefix(prefix) if prefix.incomplete.is_some() => prefix.common.events,
+        Comparison::Gap(gap) => gap.next.common.events,
         _ => return by_events,
     };
     if common == ours.len().min(theirs.len()) {
@@ -161,9 +175,14 @@ fn by_events(first: &Recording, second: &Recording, console: usize) -> Compariso
     let common = common(first, second, &ours, &theirs);
     let (first_end, second_end) = (first.incomplete(), second.incomplete());
     match (ours.get(common.events), theirs.get(common.events)) {
-        (Some(first), Some(second)) => {
-            let (first, second) = ((*first).clone(), (*second).clone());
-            Comparison::Event(Box::new(EventDifference { common, first, second }))
+        (Some(our), Some(their)) => {
+            let lost = [(Side::Second, second), (Side::First, first)];
+            let lost = lost.into_iter().find_map(|(side, of)| Some((side, of.lost_before(common.events)?)));
+            let next = EventDifference { common, first: (*our).clone(), second: (*their).clone() };
+            match lost {
+                Some((side, why)) => Comparison::Gap(Box::new(Gap { side, why, next })),
+                None => Comparison::Event(Box::new(next)),
+            }
         }
         (None, Some(_)) => prefix(Side::First, common, &theirs, first_end),
         (Some(_), None) => prefix(Side::Second, common, &ours, second_end),
@@ -246,7 +265,7 @@ impl Recording {
         }
         let lost = self.host_events().find_map(|(_, event)| match event {
             HostEvent::HostFailed { doing, problem } => Some(format!("the host could not {doing}: {problem}")),
-            HostEvent::ChannelProblem { problem, .. } => Some(format!("messages of the guest were lost: {problem}")),
+            HostEvent::ChannelProblem { problem, .. } => Some(lost_messages(problem)),
             HostEvent::Ended(Ending::Interrupted { reason }) => Some(format!("it was interrupted: {reason}")),
             HostEvent::Ended(Ending::EmulatorFailed { status, .. }) => Some(format!("the emulator failed: {status}")),
             HostEvent::Ended(_)
@@ -256,4 +275,22 @@ impl Recording {
         });
         lost.or_else(|| self.ending().is_none().then(|| "it does not say how the machine ended".into()))
     }
+
+    /// What was lost of the guest's messages before its event `number`, from 0. The host takes note of it right after the
+    /// events that it still could read.
+    fn lost_before(&self, number: usize) -> Option<String> {
+        let mut events = 0;
+        let mut before = self.entries.iter().take_while(|entry| {
+            events += usize::from(matches!(entry, Entry::Guest(_)));
+            events <= number
+        });
+        before.find_map(|entry| match entry {
+            Entry::Host(_, HostEvent::ChannelProblem { problem, .. }) => Some(lost_messages(problem)),
+            _ => None,
+        })
+    }
+}
+
+fn lost_messages(problem: &str) -> String {
+    format!("messages of the guest were lost: {problem}")
 }

@@ -125,6 +125,49 @@ fn what_was_cut_off_is_not_equal() {
     assert_eq!(reason(Some(&failed)), "the emulator failed: signal 9");
 }
 
+/// A recording of these events, some of which the host has missed.
+fn missing(events: &[Event], missing: std::ops::Range<usize>) -> Recording {
+    let header = Header { made_by: "test".into(), case: case() };
+    let mut writer = Writer::new(Vec::new(), Path::new("memory"), &header).expect("written");
+    for (number, event) in events.iter().enumerate() {
+        if number == missing.start {
+            let lost = HostEvent::ChannelProblem { offset: 64, problem: "overrun".into() };
+            writer.host(HostNanos(7), &lost).expect("written");
+        }
+        if !missing.contains(&number) {
+            writer.guest(event).expect("written");
+        }
+    }
+    writer.host(HostNanos(8), &HostEvent::Ended(FINISHED)).expect("written");
+    Recording::from_bytes(&writer.finish().expect("written"), "memory").expect("reads")
+}
+
+#[test]
+fn lost_messages_are_no_difference_and_not_equal() {
+    let events: Vec<Event> = (0..6).map(|at| event(at.into(), at)).collect();
+    let (whole, lost) = (recording(&events, 0), missing(&events, 2..4));
+    for (comparison, side) in [(compare(&lost, &whole), Side::First), (compare(&whole, &lost), Side::Second)] {
+        let Comparison::Gap(gap) = comparison else { panic!("{comparison:?}") };
+        assert_eq!((gap.side, gap.next.common.events), (side, 2));
+        assert_eq!(gap.why, "messages of the guest were lost: overrun");
+        let (first, second) = if side == Side::First { (4, 2) } else { (2, 4) };
+        assert_eq!((&gap.next.first, &gap.next.second), (&events[first], &events[second]));
+    }
+    // Both: it is the replay that can be had again.
+    let both = compare(&lost, &missing(&events, 2..3));
+    assert!(matches!(&both, Comparison::Gap(gap) if gap.side == Side::Second), "{both:?}");
+    // Those at the end, and the same ones on both sides.
+    for (first, second) in [(&missing(&events, 4..6), &whole), (&whole, &missing(&events, 4..6)), (&lost, &lost)] {
+        let comparison = compare(first, second);
+        assert!(matches!(&comparison, Comparison::Prefix(prefix) if prefix.incomplete.is_some()), "{comparison:?}");
+    }
+    // What differs before anything was lost differs.
+    let mut other = events.clone();
+    other[1].at.0 += 100;
+    let difference = compare(&lost, &recording(&other, 0));
+    assert!(matches!(&difference, Comparison::Event(difference) if difference.common.events == 1), "{difference:?}");
+}
+
 #[test]
 fn a_machine_that_ended_otherwise_is_not_equal() {
     let events = [event(1, 0)];

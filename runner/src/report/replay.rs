@@ -1,7 +1,7 @@
 //! What a replay came to, in words: `Comparison ──Replayed──▶ verdict, text`.
 
 use ktstr_model::{Clock, Event, Verdict, What};
-use ktstr_recording::compare::{Common, ConsoleDifference, EventDifference, Prefix, Side};
+use ktstr_recording::compare::{Common, ConsoleDifference, EventDifference, Gap, Prefix, Side};
 use ktstr_recording::{Comparison, Ending};
 use std::fmt;
 
@@ -33,11 +33,9 @@ impl Replayed {
             Comparison::OtherCase(_) | Comparison::Event(_) | Comparison::Console(_) | Comparison::Ending { .. } => {
                 Verdict::Fail
             }
-            Comparison::Prefix(prefix) => match (prefix.shorter, &prefix.incomplete) {
-                (_, None) => Verdict::Fail,
-                (Side::First, Some(_)) => Verdict::Unknown,
-                (Side::Second, Some(_)) => Verdict::Infrastructure,
-            },
+            Comparison::Prefix(prefix) if prefix.incomplete.is_none() => Verdict::Fail,
+            Comparison::Prefix(prefix) => not_whole(prefix.shorter),
+            Comparison::Gap(gap) => not_whole(gap.side),
             Comparison::Nothing => Verdict::Unknown,
         }
     }
@@ -53,6 +51,14 @@ impl Replayed {
                 self.recorded, self.recording
             ),
         })
+    }
+}
+
+/// A recording that is not whole cannot be had again; a replay that is not can.
+fn not_whole(side: Side) -> Verdict {
+    match side {
+        Side::First => Verdict::Unknown,
+        Side::Second => Verdict::Infrastructure,
     }
 }
 
@@ -87,6 +93,7 @@ fn headline(comparison: &Comparison) -> String {
         }
         Comparison::Ending { events, .. } => format!("all {events} events are equal, the end is not"),
         Comparison::Prefix(prefix) => prefix_headline(prefix),
+        Comparison::Gap(gap) => gap_headline(gap),
         Comparison::Nothing => "neither guest said or wrote anything: there is nothing to compare".into(),
     }
 }
@@ -98,6 +105,15 @@ fn prefix_headline(prefix: &Prefix) -> String {
         (Side::Second, Some(why)) => format!("the replay did not come to its end: {why}; {common}"),
         (Side::First, None) => format!("the recorded guest said no more, {common}"),
         (Side::Second, None) => format!("the replayed guest said no more, {common}"),
+    }
+}
+
+fn gap_headline(gap: &Gap) -> String {
+    let Gap { side, why, next } = gap;
+    let common = in_common(&next.common);
+    match side {
+        Side::First => format!("equal up to a gap in the recording, {common}; it is not whole: {why}"),
+        Side::Second => format!("the replay has a gap: {why}; {common}"),
     }
 }
 
@@ -113,6 +129,7 @@ fn details(comparison: &Comparison) -> Vec<String> {
     match comparison {
         Comparison::OtherCase(fields) => fields.iter().map(ToString::to_string).collect(),
         Comparison::Event(difference) => event_details(difference),
+        Comparison::Gap(gap) => both_events(&gap.next),
         Comparison::Ending { first, second, .. } => {
             vec![format!("recorded:       {}", ending(first)), format!("replayed:       {}", ending(second))]
         }
@@ -131,16 +148,20 @@ fn details(comparison: &Comparison) -> Vec<String> {
 }
 
 fn event_details(difference: &EventDifference) -> Vec<String> {
-    let EventDifference { common, first, second } = difference;
-    let mut lines: Vec<String> = last_common(common).into_iter().collect();
-    lines.push(format!("recorded:       {}", told(first)));
-    lines.push(format!("replayed:       {}", told(second)));
+    let mut lines = both_events(difference);
     let fields = difference.fields();
     lines.extend(fields.iter().take(FIELDS_MAX).map(|field| format!("  {field}")));
     if fields.len() > FIELDS_MAX {
         lines.push(format!("  and {} more fields", fields.len() - FIELDS_MAX));
     }
     lines
+}
+
+/// Events on both sides of a gap are different ones: their fields say nothing.
+fn both_events(difference: &EventDifference) -> Vec<String> {
+    let EventDifference { common, first, second } = difference;
+    let both = [format!("recorded:       {}", told(first)), format!("replayed:       {}", told(second))];
+    last_common(common).into_iter().chain(both).collect()
 }
 
 fn last_common(common: &Common) -> Option<String> {
@@ -286,6 +307,38 @@ mod tests {
         assert!(text.starts_with("DIFFERS replay 1 of 2: the replayed guest said no more, "), "{text}");
         let nothing = recording(&[], "", Some(FINISHED));
         assert_eq!(replayed(&nothing, &nothing, Clock::Virtual).0, Verdict::Unknown);
+    }
+
+    #[test]
+    fn lost_messages_are_no_difference() {
+        let (whole, lost) = (recording(&events(7), "", Some(FINISHED)), with_a_gap(&events(7)));
+        let (verdict, text) = replayed(&lost, &whole, Clock::Virtual);
+        assert_eq!(verdict, Verdict::Unknown);
+        insta::assert_snapshot!(text.replace(&whole.guest_sha256_after(1).expect("one").to_string(), "SUM"), @r"
+        UNKNOWN replay 1 of 2: equal up to a gap in the recording, after one in common, sha256 SUM; it is not whole: messages of the guest were lost: overrun
+          last in common: segment 0 begins, at 1.500000000s of guest time
+          recorded:       all steps are done, at 2.100000000s of guest time
+          replayed:       report of worker 3 on segment 0, at 2.000000001s of guest time
+          recording:      ktstr-replay/1/x.ktstr
+        ");
+        let (verdict, text) = replayed(&whole, &lost, Clock::Virtual);
+        assert_eq!(verdict, Verdict::Infrastructure);
+        assert!(
+            text.starts_with("INFRA   replay 1 of 2: the replay has a gap: messages of the guest were lost: overrun; "),
+            "{text}"
+        );
+    }
+
+    /// The second event is lost.
+    fn with_a_gap(events: &[Event]) -> Recording {
+        let header = recording(&[], "", None).header;
+        let mut writer = Writer::new(Vec::new(), Path::new("memory"), &header).expect("written");
+        writer.guest(&events[0]).expect("written");
+        let lost = HostEvent::ChannelProblem { offset: 64, problem: "overrun".into() };
+        writer.host(HostNanos(1), &lost).expect("written");
+        events[2..].iter().for_each(|event| writer.guest(event).expect("written"));
+        writer.host(HostNanos(2), &HostEvent::Ended(FINISHED)).expect("written");
+        Recording::from_bytes(&writer.finish().expect("written"), "memory").expect("reads")
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! What a replay is given: by the command line, or by the launch file of a test. `arguments ──▶ Recording, InputPaths ──▶ Replay`.
+
+use super::refusal::Source;
+use super::Replay;
+use crate::bazel::TestProtocol;
+use crate::cli::{ReplayArgs, TestArgs};
+use crate::inputs::{InputPaths, OriginPaths};
+use crate::launch::Launch;
+use crate::report::Terminal;
+use crate::rerun::Rerun;
+use crate::session::{self, host, usage, GivenFiles, SessionError};
+use crate::snapshot;
+use crate::stop::Stop;
+use ktstr_model::{Case, StartMode, Verdict};
+use ktstr_recording::Recording;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// `ktstr replay`.
+///
+/// # Errors
+/// What is no recording, inputs that are not those of the recording, and what the host cannot do.
+pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
+    let stop = Stop::install(args.timeout.map(Duration::from_secs)).map_err(host)?;
+    let recording = read(&args.recording)?;
+    let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
+    let files = session::given_files(&args.inputs, scratch.path())?;
+    let mut words = vec!["ktstr".to_owned(), "replay".to_owned(), args.recording.display().to_string()];
+    words.extend(session::words_of(&args.inputs));
+    let replay = Replay {
+        path: args.recording.clone(),
+        inputs: given_inputs(files, args, &recording.header.case)?,
+        recording,
+        times: args.times,
+        output: args.output.clone(),
+        source: Source::Options,
+        stop,
+        scratch: scratch.path().to_owned(),
+        again: Rerun::Replay { words },
+    };
+    replay.run(&mut Terminal::new())
+}
+
+/// The inputs for a case, of the files that the command line names.
+fn given_inputs(files: GivenFiles, args: &ReplayArgs, case: &Case) -> Result<InputPaths, SessionError> {
+    let GivenFiles { kernel, init, agent, emulator } = files;
+    let beside_the_recording = || args.recording.parent().unwrap_or(Path::new("")).join(session::SNAPSHOTS);
+    let origin = match (case.start, case.inputs.iter().find(|input| input.name == "snapshot")) {
+        (StartMode::Snapshot, Some(recorded)) => {
+            let directory = args.inputs.snapshots.clone().unwrap_or_else(beside_the_recording);
+            let found = snapshot::find(&directory, &recorded.sha256).map_err(host)?;
+            let missing = || {
+                usage(format!(
+                    "no file in {} is the snapshot from which the case started, sha256 {}: name its directory with \
+                     --snapshots; one that is made again is another one",
+                    directory.display(),
+                    recorded.sha256
+                ))
+            };
+            OriginPaths::Snapshots([(case.topology.to_string(), found.ok_or_else(missing)?)].into())
+        }
+        _ => OriginPaths::Boot { kernel, init },
+    };
+    Ok(InputPaths { origin, agent, emulator })
+}
+
+/// The executable of a test with `--replay`: the launch file beside it says where the inputs are.
+///
+/// # Errors
+/// As of [`replay`].
+pub(crate) fn of_test(
+    protocol: &TestProtocol,
+    file: &Path,
+    program: &Path,
+    args: &TestArgs,
+    recording: &Path,
+) -> Result<Verdict, SessionError> {
+    let environment = |name: &str| std::env::var_os(name);
+    let stop = Stop::install(protocol.timeout).map_err(host)?;
+    // `bazel run` starts programs somewhere else; paths are those of the shell that called it.
+    let caller = environment("BUILD_WORKING_DIRECTORY").map(PathBuf::from);
+    let of_the_caller = |path: &Path| caller.as_deref().map_or_else(|| path.to_owned(), |caller| caller.join(path));
+    let output = match (&args.output, &caller, &protocol.outputs) {
+        (Some(output), ..) => of_the_caller(output),
+        // A test that Bazel runs keeps what it leaves here.
+        (None, None, Some(outputs)) => outputs.clone(),
+        _ => of_the_caller(Path::new("ktstr-replay")),
+    };
+    let path = of_the_caller(recording);
+    let recording = read(&path)?;
+    let launch = Launch::read(file, program, environment).map_err(host)?;
+    let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir_in(&protocol.scratch).map_err(host)?;
+    let replay_option = format!("--replay={}", path.display());
+    let words = match &protocol.target {
+        Some(label) => {
+            let words = ["bazel", "run", label].into_iter().map(str::to_owned).chain(launch.flags);
+            words.chain(["--".to_owned(), replay_option]).collect()
+        }
+        None => vec![program.display().to_string(), replay_option],
+    };
+    let replay = Replay {
+        recording,
+        path,
+        times: args.times,
+        output,
+        inputs: launch.inputs,
+        source: Source::Target,
+        stop,
+        scratch: scratch.path().to_owned(),
+        again: Rerun::Replay { words },
+    };
+    replay.run(&mut Terminal::new())
+}
+
+/// The name that Bazel gives to the outputs of a test that it packs.
+const PACKED: &str = "outputs.zip";
+
+/// Reads a recording. A test cannot see whether Bazel will pack its outputs, so the command that its report shows may name a
+/// file that is still packed.
+fn read(path: &Path) -> Result<Recording, SessionError> {
+    let packed = path.with_file_name(PACKED);
+    if !path.exists() && packed.is_file() {
+        let file = path.file_name().map(Path::new).unwrap_or(path);
+        let directory = packed.parent().unwrap_or(path);
+        return Err(usage(format!(
+            "{} is packed into {PACKED}; unpack it: unzip -d {} {} {}",
+            path.display(),
+            directory.display(),
+            packed.display(),
+            file.display()
+        )));
+    }
+    Recording::read(path).map_err(usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_that_is_packed_says_so() {
+        let outputs = tempfile::tempdir().expect("a directory");
+        let file = outputs.path().join("x.ktstr");
+        let refusal = || read(&file).expect_err("refused").to_string();
+        assert_eq!(refusal(), format!("cannot read the recording {}", file.display()));
+        std::fs::write(outputs.path().join(PACKED), b"").expect("writes");
+        let at = outputs.path().display();
+        assert!(refusal().ends_with(&format!("unpack it: unzip -d {at} {at}/outputs.zip x.ktstr")), "{}", refusal());
+    }
+}

@@ -16,6 +16,7 @@ mod topology;
 mod trace;
 
 pub use parse::{overlay, parse_checks, CheckTextError};
+pub use trace::missing_switches;
 
 use ktstr_model::floor::ClockOfMachine;
 use ktstr_model::verdict::{join, Place};

@@ -4,7 +4,8 @@ use crate::number::count;
 use crate::run::{Run, Switches};
 use ktstr_model::trace::TraceEvent;
 use ktstr_model::verdict::Place;
-use ktstr_model::{Cause, Finding, Phase, Verdict};
+use ktstr_model::{Cause, CpuSet, Finding, Phase, Verdict};
+use ktstr_recording::Recording;
 
 /// CPUs that are named one by one.
 const CPUS_NAMED: u32 = 8;
@@ -29,6 +30,39 @@ pub(crate) fn look(run: &Run<'_>) -> Option<Finding> {
         return Some(finding(Verdict::Unknown, Cause::Trace, measured, explanation));
     }
     Some(finding(Verdict::Pass, Cause::Trace, measured, ""))
+}
+
+/// What is missing of the context switches of a recording whose case asks for them, one a line. A case that broke off lacks some
+/// as well, whatever the judge says of it.
+pub fn missing_switches(recording: &Recording) -> Vec<String> {
+    let run = Run::new(recording);
+    let of = |cpu: u32| run.switches.get(&cpu);
+    let mut lines: Vec<String> =
+        recording.incomplete().map(|why| format!("the recording is not whole: {why}")).into_iter().collect();
+    if !run.finished {
+        lines.push("the case did not come to its end, and context switches are sent last".into());
+    }
+    let (counted, uncounted): (Vec<u32>, Vec<u32>) =
+        (0..run.case.topology.cpus()).partition(|cpu| of(*cpu).is_some_and(|switches| switches.count.is_some()));
+    if !uncounted.is_empty() {
+        let came = uncounted.iter().filter_map(|cpu| of(*cpu)).map(|switches| switches.seen).sum::<u64>();
+        let cpus = CpuSet::try_from_cpus(uncounted).unwrap_or_default();
+        let came = if came == 0 { "no".into() } else { came.to_string() };
+        lines.push(format!("of CPU {cpus} {came} context switches came, and nobody knows how many there were"));
+    }
+    for cpu in counted {
+        let Some((seen, count)) = of(cpu).and_then(|switches| Some((switches.seen, switches.count?))) else { continue };
+        if seen != count.recorded {
+            lines.push(format!("of {} context switches of CPU {cpu} {seen} came", count.recorded));
+        }
+        if count.dropped > 0 {
+            lines.push(format!(
+                "{} more of CPU {cpu} were dropped: the kernel's trace buffers were full",
+                count.dropped
+            ));
+        }
+    }
+    lines
 }
 
 /// What a CPU recorded and dropped, if all of it came.

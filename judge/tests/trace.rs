@@ -1,9 +1,9 @@
 //! What a test asked to be traced is there and whole, or the case is no pass.
 
-use ktstr_judge::judge;
+use ktstr_judge::{judge, missing_switches};
 use ktstr_model::trace::{CpuSwitchCount, CpuSwitches, Switch, Task, TraceEvent};
 use ktstr_model::{Check, Event, GuestNanos, Verdict, What};
-use ktstr_recording::Ending;
+use ktstr_recording::{Ending, HostEvent};
 use ktstr_testing::history::{history, History};
 
 /// A case whose CPUs recorded and dropped so many switches each.
@@ -81,4 +81,38 @@ fn a_case_that_broke_off_says_why_and_not_that_the_trace_is_missing() {
     let judgement = judge(&panic.recording(), &checks());
     assert_eq!(judgement.verdict, Verdict::Fail);
     assert!(judgement.findings.iter().all(|finding| finding.phase != ktstr_model::Phase::Finish));
+}
+
+#[test]
+fn what_is_missing_of_a_trace_is_said_cpu_by_cpu() {
+    let missing = |history: &History| missing_switches(&history.recording());
+    assert_eq!(missing(&traced("1n1l2c1t", &[(3, 0), (0, 0)])), Vec::<String>::new());
+    let dropped = traced("1n1l2c1t", &[(2, 5), (1, 7)]);
+    assert_eq!(
+        missing(&dropped),
+        [
+            "5 more of CPU 0 were dropped: the kernel's trace buffers were full",
+            "7 more of CPU 1 were dropped: the kernel's trace buffers were full",
+        ]
+    );
+    let mut fewer = traced("1n1l4c1t", &[(2, 0)]);
+    send(&mut fewer, What::SwitchesEnded(CpuSwitchCount { cpu: 1, recorded: 4, dropped: 0 }));
+    assert_eq!(
+        missing(&fewer),
+        [
+            "of CPU 2-3 no context switches came, and nobody knows how many there were",
+            "of 4 context switches of CPU 1 0 came",
+        ]
+    );
+    let panic = traced("1n1l1c1t", &[]).ended(Ending::Panic { message: "oops".into() });
+    let unfinished = "the case did not come to its end, and context switches are sent last";
+    assert_eq!(
+        missing(&panic),
+        [unfinished, "of CPU 0 no context switches came, and nobody knows how many there were"]
+    );
+    let lost = HostEvent::ChannelProblem { offset: 9, problem: "overrun".into() };
+    assert_eq!(
+        missing(&traced("1n1l1c1t", &[(2, 0)]).host(lost)),
+        ["the recording is not whole: messages of the guest were lost: overrun"]
+    );
 }

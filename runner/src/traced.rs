@@ -5,10 +5,13 @@
 //!     1.204180371 CPU 0: worker 2 (bursty/2) S -> idle
 //! ```
 //!
+//! What is missing of them is warned of behind the last line, on standard error.
+//!
 //! `R` stands for a task that could have run on, `S` for one that waits. Holds are in between, so that it is seen what belongs to
 //! which.
 
 use crate::cli::TraceArgs;
+use ktstr_judge::missing_switches;
 use ktstr_model::event::What;
 use ktstr_model::trace::{Switch, Task};
 use ktstr_model::{GuestNanos, Plan, Verdict};
@@ -29,6 +32,7 @@ pub(crate) fn trace_file(args: &TraceArgs) -> Result<Verdict, Box<dyn Error>> {
     }
     // A reader that has gone away is no failure.
     let _ = std::io::stdout().write_all(lines(&recording, plan).as_bytes());
+    missing_switches(&recording).iter().for_each(|line| eprintln!("WARNING: {line}"));
     Ok(Verdict::Pass)
 }
 

@@ -26,7 +26,8 @@ fn text<'a>(case: &'a Value, field: &str) -> &'a str {
 /// worker waited for its start offset.
 fn orders(recording: &Path) -> BTreeMap<String, Vec<String>> {
     let output = Command::new(program("bursts")).arg("trace").arg(recording).output().expect("starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // No warning either: all of it is there.
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8(output.stdout).expect("text");
     let mut orders: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let lines = printed.lines().filter_map(|line| line.trim().split_once(' ')).map(|(_, what)| what);
@@ -102,4 +103,23 @@ fn a_recording_without_a_trace_says_so() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("nothing was traced in it: the test has to say trace = [\"sched_switch\"]"), "{said}");
+}
+
+#[test]
+fn a_trace_that_is_not_whole_is_printed_with_a_warning() {
+    let ran = Target::new("bursts").arg("--filter=bursts[1n1l4c1t][s1]").run();
+    let whole = std::fs::read(ran.path("bursts-1n1l4c1t-s1.ktstr")).expect("reads");
+    let cut = ran.path("cut.ktstr");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).expect("writes");
+    let output = Command::new(program("bursts")).arg("trace").arg(cut).output().expect("starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("segment 0 starts"), "{said}");
+    for text in [
+        "WARNING: the recording is not whole: the recording is damaged at byte ",
+        "WARNING: the case did not come to its end, and context switches are sent last\n",
+        " came, and nobody knows how many there were\n",
+    ] {
+        assert!(said.contains(text), "no {text:?} in:\n{said}");
+    }
 }

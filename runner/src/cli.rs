@@ -33,6 +33,12 @@ pub(crate) enum Command {
 pub(crate) struct RunArgs {
     /// The declaration, as `ktstr_test` writes it.
     pub(crate) spec: PathBuf,
+    /// A bzImage or an ELF vmlinux with a PVH entry.
+    #[arg(long)]
+    pub(crate) kernel: PathBuf,
+    /// The kernel's .config, to check it before anything boots.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
     /// Directory for recordings, report.json, build_events.json and junit.xml.
@@ -45,15 +51,9 @@ pub(crate) struct RunArgs {
     pub(crate) select: SelectArgs,
 }
 
-/// What a case is made of, where no test says it.
+/// What a case is made of besides a kernel, where no test says it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct InputArgs {
-    /// A bzImage or an ELF vmlinux with a PVH entry.
-    #[arg(long)]
-    pub(crate) kernel: PathBuf,
-    /// The kernel's .config, to check it before anything boots.
-    #[arg(long)]
-    pub(crate) config: Option<PathBuf>,
     /// A qemu-system-x86_64; by default the one on PATH.
     #[arg(long)]
     pub(crate) emulator: Option<PathBuf>,
@@ -69,6 +69,9 @@ pub(crate) struct InputArgs {
 pub(crate) struct ReplayArgs {
     /// A recording (`.ktstr`); its case is the one that runs.
     pub(crate) recording: PathBuf,
+    /// The kernel that was booted, if the case boots; a snapshot has its kernel in it.
+    #[arg(long)]
+    pub(crate) kernel: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
     /// Directory for what the replays leave, each in a directory of its own: `1`, `2` and so on.

@@ -1,5 +1,6 @@
 //! The commands that run one case again and that replay its recording, for whoever reads a report. Pure.
 
+use ktstr_model::StartMode;
 use std::path::{Path, PathBuf};
 
 /// How this run was started.
@@ -18,14 +19,25 @@ pub(crate) enum Rerun {
     Program {
         /// Its words up to the choice of cases, not quoted yet.
         words: Vec<String>,
-        /// Directory of the recordings and the words that name the inputs; none: they are not kept.
-        replay: Option<(PathBuf, Vec<String>)>,
+        /// What a replay names; none: recordings are not kept.
+        replay: Option<ReplayWords>,
     },
     /// As a replay, which is of one case.
     Replay {
         /// All its words.
         words: Vec<String>,
     },
+}
+
+/// What `ktstr replay` names, not quoted yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReplayWords {
+    /// Directory of the recordings.
+    pub(crate) directory: PathBuf,
+    /// The kernel, for cases that boot.
+    pub(crate) kernel: Vec<String>,
+    /// All other inputs.
+    pub(crate) inputs: Vec<String>,
 }
 
 impl Rerun {
@@ -46,25 +58,31 @@ impl Rerun {
         line(&words)
     }
 
-    /// The command that replays the recording of this file name; none: it is not kept anywhere.
-    pub(crate) fn replay(&self, recording: &str) -> Option<String> {
+    /// The command that replays the recording of this file name, of a case that starts so; none: it is not kept anywhere.
+    pub(crate) fn replay(&self, recording: &str, start: StartMode) -> Option<String> {
         match self {
             Self::Bazel { label, flags, kept } => {
                 let file = as_users_see_it(kept.as_ref()?).join(recording).display().to_string();
-                let words = ["bazel", "run", label].into_iter().map(str::to_owned).chain(flags.iter().cloned());
-                let words: Vec<String> = words.chain(["--".to_owned(), format!("--replay={file}")]).collect();
-                Some(line(&words))
+                Some(line(&words_of_replay(label, flags, &file)))
             }
             Self::Program { replay, .. } => {
-                let (directory, inputs) = replay.as_ref()?;
+                let ReplayWords { directory, kernel, inputs } = replay.as_ref()?;
                 let file = directory.join(recording).display().to_string();
-                let words = ["ktstr".to_owned(), "replay".to_owned(), file].into_iter().chain(inputs.iter().cloned());
-                Some(line(&words.collect::<Vec<_>>()))
+                // A snapshot has its kernel in it.
+                let kernel = if start == StartMode::Boot { kernel.as_slice() } else { &[] };
+                let replay = ["ktstr".to_owned(), "replay".to_owned(), file];
+                Some(line(&[replay.as_slice(), kernel, inputs.as_slice()].concat()))
             }
             // What it leaves is compared already.
             Self::Replay { .. } => None,
         }
     }
+}
+
+/// The words that replay the recording `file` by its test.
+pub(crate) fn words_of_replay(label: &str, flags: &[String], file: &str) -> Vec<String> {
+    let words = ["bazel", "run", label].into_iter().map(str::to_owned).chain(flags.iter().cloned());
+    words.chain(["--".to_owned(), format!("--replay={file}")]).collect()
 }
 
 /// A directory below `testlogs`, wherever Bazel had it while the test ran, as it is found from the root of the workspace.
@@ -107,27 +125,31 @@ mod tests {
     fn a_recording_of_bazel_is_where_users_find_it() {
         let outputs = "/s/1/execroot/_main/bazel-out/k8-fastbuild/testlogs/x/t/shard_1_of_2/test.outputs";
         assert_eq!(
-            bazel(outputs).replay("t-1n1l1c1t-s0.ktstr").as_deref(),
+            bazel(outputs).replay("t-1n1l1c1t-s0.ktstr", StartMode::Snapshot).as_deref(),
             Some(
                 "bazel run //x:t --@ktstr//rules:clock=real -- \
                  --replay=bazel-testlogs/x/t/shard_1_of_2/test.outputs/t-1n1l1c1t-s0.ktstr"
             )
         );
-        let elsewhere = bazel("/somewhere else").replay("a.ktstr").expect("is kept");
+        let elsewhere = bazel("/somewhere else").replay("a.ktstr", StartMode::Boot).expect("is kept");
         assert!(elsewhere.ends_with("-- --replay='/somewhere else/a.ktstr'"), "{elsewhere}");
         let nowhere = Rerun::Bazel { label: "//x:t".into(), flags: vec![], kept: None };
-        assert_eq!(nowhere.replay("a.ktstr"), None);
+        assert_eq!(nowhere.replay("a.ktstr", StartMode::Boot), None);
     }
 
     #[test]
     fn a_recording_of_a_program() {
-        let inputs = ["--kernel", "bzImage"].map(String::from).to_vec();
-        let rerun = Rerun::Program { words: vec![], replay: Some(("out".into(), inputs)) };
-        assert_eq!(rerun.replay("a.ktstr").as_deref(), Some("ktstr replay out/a.ktstr --kernel bzImage"));
+        let words = |words: [&str; 2]| words.map(String::from).to_vec();
+        let (kernel, inputs) = (words(["--kernel", "bzImage"]), words(["--guest", "bin"]));
+        let replay = Some(ReplayWords { directory: "out".into(), kernel, inputs });
+        let rerun = Rerun::Program { words: vec![], replay };
+        let command = |start| rerun.replay("a.ktstr", start).expect("is kept");
+        assert_eq!(command(StartMode::Boot), "ktstr replay out/a.ktstr --kernel bzImage --guest bin");
+        assert_eq!(command(StartMode::Snapshot), "ktstr replay out/a.ktstr --guest bin");
         let words = ["ktstr", "replay", "a.ktstr"].map(String::from).to_vec();
         let replay = Rerun::Replay { words };
         assert_eq!(replay.command("t[1n1l1c1t][s0]", None), "ktstr replay a.ktstr");
-        assert_eq!(replay.replay("a.ktstr"), None);
+        assert_eq!(replay.replay("a.ktstr", StartMode::Boot), None);
     }
 
     #[test]

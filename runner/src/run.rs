@@ -83,7 +83,7 @@ impl Run<'_> {
                     execute(case, &mut |stage| reporter.report(&RunEvent::CaseStage { stage }))
                 }
             };
-            let replay = outcome.recording.as_ref().and_then(|file| self.rerun.replay(file));
+            let replay = outcome.recording.as_ref().and_then(|file| self.rerun.replay(file, case.start));
             let case_report = outcome.report(case, self.rerun.command(&case.name, self.random_seed), replay);
             reporter.report(&RunEvent::CaseFinished { report: &case_report });
             report.verdict = report.verdict.max(case_report.verdict);

@@ -8,7 +8,7 @@ use crate::launch::Launch;
 use crate::planning::{self, Contents, PlanError, Planned, Selection};
 use crate::replay;
 use crate::report::{ReportFiles, Reporter, TargetReport, Terminal};
-use crate::rerun::Rerun;
+use crate::rerun::{ReplayWords, Rerun};
 use crate::run::Run;
 use crate::select::{Filter, Shard};
 use crate::snapshot::Store;
@@ -51,7 +51,7 @@ pub(crate) fn host(error: impl Into<Box<dyn Error>>) -> SessionError {
 }
 
 /// A file that is not what it should be was named by the user; a disk that is full was not.
-fn of_input(error: InputError) -> SessionError {
+pub(crate) fn of_input(error: InputError) -> SessionError {
     match error {
         InputError::Write { .. } => host(error),
         _ => usage(error),
@@ -142,7 +142,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
     std::fs::create_dir_all(&args.output)
         .map_err(|error| host(format!("cannot make the directory {}: {error}", args.output.display())))?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
-    let GivenFiles { kernel, init, agent, emulator } = given_files(&args.inputs, scratch.path())?;
+    let kernel = given_kernel(&args.kernel, args.config.as_deref(), scratch.path())?;
+    let GivenFiles { init, agent, emulator } = given_files(&args.inputs)?;
     let snapshots = snapshots_of(args);
     let session = Session {
         spec: args.spec.clone(),
@@ -157,7 +158,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         scratch: scratch.path().to_owned(),
         recordings: args.output.clone(),
         files: ReportFiles { xml: Some(args.output.join("junit.xml")), directory: Some(args.output.clone()) },
-        rerun: Rerun::Program { words: command_of(args), replay: Some((args.output.clone(), words_of(&args.inputs))) },
+        rerun: Rerun::Program { words: command_of(args), replay: Some(replay_words(args)) },
     };
     let report = session.run(|spec, planned| match (spec.start, backend(spec.backend, &session.emulator)) {
         (StartMode::Snapshot, Some(backend)) => {
@@ -239,21 +240,23 @@ pub(crate) const SNAPSHOTS: &str = "snapshots";
 /// Files that a command line names.
 #[derive(Debug)]
 pub(crate) struct GivenFiles {
-    /// Prepared.
-    pub(crate) kernel: PathBuf,
     pub(crate) init: PathBuf,
     pub(crate) agent: PathBuf,
     pub(crate) emulator: Emulator,
 }
 
-/// The files that a command line names; the kernel is prepared in `scratch`.
-pub(crate) fn given_files(args: &InputArgs, scratch: &Path) -> Result<GivenFiles, SessionError> {
-    let kernel = scratch.join("vmlinux");
-    inputs::prepare_kernel(&args.kernel, args.config.as_deref(), &kernel, None).map_err(of_input)?;
+/// The kernel that a command line names, prepared in `scratch`.
+pub(crate) fn given_kernel(kernel: &Path, config: Option<&Path>, scratch: &Path) -> Result<PathBuf, SessionError> {
+    let prepared = scratch.join("vmlinux");
+    inputs::prepare_kernel(kernel, config, &prepared, None).map_err(of_input)?;
+    Ok(prepared)
+}
+
+/// The files that a command line names.
+pub(crate) fn given_files(args: &InputArgs) -> Result<GivenFiles, SessionError> {
     let beside_this_program = || std::env::current_exe().ok()?.parent().map(Path::to_owned);
     let guest = args.guest.clone().or_else(beside_this_program).unwrap_or_default();
     Ok(GivenFiles {
-        kernel,
         init: guest.join("ktstr-init"),
         agent: guest.join("ktstr-agent"),
         emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH").as_deref())?,
@@ -263,6 +266,8 @@ pub(crate) fn given_files(args: &InputArgs, scratch: &Path) -> Result<GivenFiles
 /// The words of `ktstr run` but for the choice of cases.
 fn command_of(args: &RunArgs) -> Vec<String> {
     let mut words = vec!["ktstr".into(), "run".into(), args.spec.display().to_string()];
+    words.extend(named("--kernel", Some(&args.kernel)));
+    words.extend(named("--config", args.config.as_deref()));
     // Another directory has another snapshot, from which the same seed is another run.
     let inputs = InputArgs { snapshots: Some(snapshots_of(args)), ..args.inputs.clone() };
     words.extend(words_of(&inputs));
@@ -274,16 +279,25 @@ fn snapshots_of(args: &RunArgs) -> PathBuf {
     args.inputs.snapshots.clone().unwrap_or_else(|| args.output.join(SNAPSHOTS))
 }
 
+/// The words that replay what `args` runs.
+fn replay_words(args: &RunArgs) -> ReplayWords {
+    ReplayWords {
+        directory: args.output.clone(),
+        kernel: named("--kernel", Some(&args.kernel)),
+        inputs: words_of(&args.inputs),
+    }
+}
+
 /// The words that name inputs.
 pub(crate) fn words_of(args: &InputArgs) -> Vec<String> {
-    let InputArgs { kernel, config, emulator, guest, snapshots } = args;
-    let path = |path: &Path| path.display().to_string();
-    let mut words = vec!["--kernel".to_owned(), path(kernel)];
-    let options = [("--config", config), ("--emulator", emulator), ("--guest", guest), ("--snapshots", snapshots)];
-    for (option, value) in options {
-        words.extend(value.iter().flat_map(|value| [option.to_owned(), path(value)]));
-    }
-    words
+    let InputArgs { emulator, guest, snapshots } = args;
+    let options = [("--emulator", emulator), ("--guest", guest), ("--snapshots", snapshots)];
+    options.iter().flat_map(|(option, value)| named(option, value.as_deref())).collect()
+}
+
+/// An option with its value, if it has one.
+pub(crate) fn named(option: &str, value: Option<&Path>) -> Vec<String> {
+    value.map(|value| vec![option.to_owned(), value.display().to_string()]).unwrap_or_default()
 }
 
 /// What runs machines; none if this program has nothing of the kind. Never another kind than was asked for.

@@ -7,7 +7,7 @@ use crate::cli::{ReplayArgs, TestArgs};
 use crate::inputs::{InputPaths, OriginPaths};
 use crate::launch::Launch;
 use crate::report::Terminal;
-use crate::rerun::Rerun;
+use crate::rerun::{words_of_replay, Rerun};
 use crate::session::{self, host, usage, GivenFiles, SessionError};
 use crate::snapshot;
 use crate::stop::Stop;
@@ -24,13 +24,17 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
     let stop = Stop::install(args.timeout.map(Duration::from_secs)).map_err(host)?;
     let recording = read(&args.recording)?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
-    let files = session::given_files(&args.inputs, scratch.path())?;
+    let inputs = given_inputs(args, &recording.header.case, scratch.path())?;
     let mut words = vec!["ktstr".to_owned(), "replay".to_owned(), args.recording.display().to_string()];
+    let boots = matches!(inputs.origin, OriginPaths::Boot { .. });
+    words.extend(session::named("--kernel", args.kernel.as_deref().filter(|_| boots)));
     words.extend(session::words_of(&args.inputs));
+    let not_booted = "the case starts from a snapshot, which has its kernel in it: that of --kernel is not booted";
     let replay = Replay {
         path: args.recording.clone(),
-        inputs: given_inputs(files, args, &recording.header.case)?,
         recording,
+        inputs,
+        warnings: args.kernel.iter().filter(|_| !boots).map(|_| not_booted.to_owned()).collect(),
         times: args.times,
         output: args.output.clone(),
         source: Source::Options,
@@ -41,14 +45,14 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
     replay.run(&mut Terminal::new())
 }
 
-/// The inputs for a case, of the files that the command line names.
-fn given_inputs(files: GivenFiles, args: &ReplayArgs, case: &Case) -> Result<InputPaths, SessionError> {
-    let GivenFiles { kernel, init, agent, emulator } = files;
+/// The inputs for a case, of the files that the command line names; a kernel is prepared in `scratch`.
+fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputPaths, SessionError> {
+    let GivenFiles { init, agent, emulator } = session::given_files(&args.inputs)?;
     let beside_the_recording = || args.recording.parent().unwrap_or(Path::new("")).join(session::SNAPSHOTS);
     let origin = match (case.start, case.inputs.iter().find(|input| input.name == "snapshot")) {
         (StartMode::Snapshot, Some(recorded)) => {
             let directory = args.inputs.snapshots.clone().unwrap_or_else(beside_the_recording);
-            let found = snapshot::find(&directory, &recorded.sha256).map_err(host)?;
+            let found = snapshot::find(&directory, &recorded.sha256).map_err(session::of_input)?;
             let missing = || {
                 usage(format!(
                     "no file in {} is the snapshot from which the case started, sha256 {}: name its directory with \
@@ -59,7 +63,14 @@ fn given_inputs(files: GivenFiles, args: &ReplayArgs, case: &Case) -> Result<Inp
             };
             OriginPaths::Snapshots([(case.topology.to_string(), found.ok_or_else(missing)?)].into())
         }
-        _ => OriginPaths::Boot { kernel, init },
+        _ => {
+            let missing = || {
+                let recording = args.recording.display();
+                usage(format!("the case of {recording} boots: name the kernel that was booted with --kernel"))
+            };
+            let kernel = args.kernel.as_deref().ok_or_else(missing)?;
+            OriginPaths::Boot { kernel: session::given_kernel(kernel, None, scratch)?, init }
+        }
     };
     Ok(InputPaths { origin, agent, emulator })
 }
@@ -90,13 +101,10 @@ pub(crate) fn of_test(
     let recording = read(&path)?;
     let launch = Launch::read(file, program, environment).map_err(host)?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir_in(&protocol.scratch).map_err(host)?;
-    let replay_option = format!("--replay={}", path.display());
+    let file = path.display();
     let words = match &protocol.target {
-        Some(label) => {
-            let words = ["bazel", "run", label].into_iter().map(str::to_owned).chain(launch.flags);
-            words.chain(["--".to_owned(), replay_option]).collect()
-        }
-        None => vec![program.display().to_string(), replay_option],
+        Some(label) => words_of_replay(label, &launch.flags, &file.to_string()),
+        None => vec![program.display().to_string(), format!("--replay={file}")],
     };
     let replay = Replay {
         recording,
@@ -104,6 +112,7 @@ pub(crate) fn of_test(
         times: args.times,
         output,
         inputs: launch.inputs,
+        warnings: Vec::new(),
         source: Source::Target,
         stop,
         scratch: scratch.path().to_owned(),
@@ -136,6 +145,31 @@ fn read(path: &Path) -> Result<Recording, SessionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Command, CommandLine};
+    use crate::inputs::hash;
+    use clap::Parser;
+    use ktstr_model::case::Input;
+    use ktstr_testing::history::history;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn only_a_case_that_boots_needs_a_kernel() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (scratch, file) = (directory.path(), directory.path().join("a.snapshot"));
+        std::fs::write(&file, b"saved").expect("writes");
+        let words = ["ktstr", "replay", "x.ktstr", "--emulator", "/nowhere/qemu", "--snapshots"].map(OsStr::new);
+        let line = CommandLine::try_parse_from(words.into_iter().chain([scratch.as_os_str()])).expect("parses");
+        let Command::Replay(args) = line.command else { panic!("another command") };
+        let mut case = history("1n1l1c1t", "a: cpu_spin x1\nhold 1s").case;
+        case.start = StartMode::Boot;
+        let error = given_inputs(&args, &case, scratch).expect_err("refused");
+        assert_eq!(error.exit_status(), 2);
+        assert_eq!(error.to_string(), "the case of x.ktstr boots: name the kernel that was booted with --kernel");
+        case.start = StartMode::Snapshot;
+        case.inputs = vec![Input { name: "snapshot".into(), sha256: hash(b"saved") }];
+        let inputs = given_inputs(&args, &case, scratch).expect("all is there");
+        assert_eq!(inputs.origin, OriginPaths::Snapshots([("1n1l1c1t".to_owned(), file)].into()));
+    }
 
     #[test]
     fn a_recording_that_is_packed_says_so() {

@@ -38,6 +38,8 @@ struct Replay {
     /// Gets a directory for each replay.
     output: PathBuf,
     inputs: InputPaths,
+    /// About what was given.
+    warnings: Vec<String>,
     source: Source,
     stop: Stop,
     scratch: PathBuf,
@@ -84,7 +86,7 @@ impl Replay {
         let real = (self.recording.header.case.clock == Clock::Real).then(|| real.to_owned());
         let cut = self.recording.incomplete();
         let cut = cut.map(|why| format!("the recording is not whole, it is compared as far as it goes: {why}"));
-        real.into_iter().chain(cut).collect()
+        self.warnings.iter().cloned().chain(real).chain(cut).collect()
     }
 
     fn once(

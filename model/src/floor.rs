@@ -14,7 +14,8 @@
 //! The numbers are measured, each row on machines of just that many CPUs: the worst that workers saw who had their CPU for
 //! themselves (spinners, sleepers and ping-pong pairs, alone and beside spinners on all other CPUs) or their fair share of all,
 //! over several seeds, and about a half more. They hold for a kernel with 250 ticks a second, and those of the real clock for a host of
-//! two CPUs that had more to run. The guide on clocks has what was measured beside the floors.
+//! two CPUs that had more to run. The guide on clocks has the floors, which a test compares with these, and what was measured
+//! beside them.
 
 use crate::{Backend, Bound, Case, Clock, Nanos};
 use std::fmt;

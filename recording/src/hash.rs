@@ -10,6 +10,13 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256Sum([u8; 32]);
 
+impl Sha256Sum {
+    /// Of one piece of content.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
 impl fmt::Display for Sha256Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -71,5 +78,6 @@ mod tests {
     fn is_shown_in_hexadecimal() {
         let none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(of(&[]).to_string(), none);
+        assert_eq!(Sha256Sum::of(b"").to_string(), none);
     }
 }

@@ -3,8 +3,8 @@
 use crate::image::{self, KernelError, KernelInfo, OptionsError};
 use crate::snapshot::{Expansion, Snapshot};
 use ktstr_model::case::Input;
+use ktstr_recording::Sha256Sum;
 pub(crate) use ktstr_vmm::Emulator;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -169,7 +169,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), InputError> {
 
 /// Lower-case hexadecimal SHA-256.
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256Sum::of(bytes).to_string()
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@
 
 #![allow(clippy::panic)] // All of this is test code; clippy sees that only inside of test functions.
 
+mod bare;
 mod load;
 mod recordings;
 
+pub use bare::{argument, ktstr, Bare, Said};
 pub use load::Load;
 pub use recordings::assert_equal;
 
@@ -84,16 +86,6 @@ impl Inputs {
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("is made executable");
         script
     }
-}
-
-/// The program `ktstr`: what the executable of target `name` is a link to. There is no launch file beside it, so that it takes
-/// a command line.
-///
-/// # Panics
-/// If there is no such target.
-#[must_use]
-pub fn program(name: &str) -> PathBuf {
-    std::fs::canonicalize(executable(name)).expect("is there")
 }
 
 fn executable(name: &str) -> PathBuf {

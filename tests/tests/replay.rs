@@ -1,21 +1,16 @@
 //! The case of a recording, run again: equal under load, different where something was changed, refused with other inputs.
 
 use ktstr_recording::{Entry, Header, Recording, Writer};
-use ktstr_tests::{program, Load, Ran, Target};
+use ktstr_tests::{argument, Bare, Load, Ran, Target};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 /// A red case of four busy CPUs.
 const RED: &str = "red_again";
 const RED_RECORDING: &str = "red_again-1n2l2c1t-s0.ktstr";
 const GREEN_RECORDING: &str = "plain-1n1l1c1t-s0.ktstr";
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("text")
-}
-
 fn replay(target: &str, recording: &Path) -> Ran {
-    Target::new(target).arg(&format!("--replay={}", text(recording))).run()
+    Target::new(target).arg(&format!("--replay={}", argument(recording))).run()
 }
 
 /// The recording of `from` once more, with another header.
@@ -50,7 +45,7 @@ fn a_red_case_is_equal_again_with_a_quiet_and_with_a_busy_host() {
     replay(RED, &recording).expect(0, &["FAIL", "min_work_rate: ", "EQUAL   replay 1 of 1: ", &sha256]);
     // As `bazel run` starts it: paths are those of the caller.
     let caller = recording.parent().expect("a directory");
-    let target = Target::new(RED).env("BUILD_WORKING_DIRECTORY", text(caller)).arg("--replay").arg(RED_RECORDING);
+    let target = Target::new(RED).env("BUILD_WORKING_DIRECTORY", argument(caller)).arg("--replay").arg(RED_RECORDING);
     let load = Load::on_all_cores();
     let busy = target.run();
     drop(load);
@@ -104,33 +99,26 @@ fn a_recording_that_is_cut_is_not_equal() {
 
 #[test]
 fn a_recording_is_replayed_without_bazel() {
-    // Only a target that boots has a kernel among its files.
-    let (inputs, spec) = (Target::new("boots").inputs(), Target::new("plain").inputs().spec);
-    let kernel = inputs.kernel();
-    let directory = tempfile::tempdir().expect("a directory");
-    let emulator = inputs.emulator_script(directory.path());
-    let at = |name: &str| directory.path().join(name).display().to_string();
-    let ktstr = |arguments: &[&str], output: &str| {
-        let named = ["--kernel", text(&kernel), "--guest", text(&inputs.guest), "--emulator", text(&emulator)];
-        let mut command = Command::new(program("plain"));
-        let ended = command.args(arguments).args(named).args(["--output", output]).output();
-        let Output { status, stdout, stderr } = ended.expect("starts");
-        let said = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-        (status.code(), said)
-    };
-    let (status, said) = ktstr(&["run", text(&spec)], &at("out"));
-    assert_eq!(status, Some(0), "{said}");
-    let recording = at(&format!("out/{GREEN_RECORDING}"));
-    let (status, said) = ktstr(&["replay", &recording, "--times", "2"], &at("again"));
-    assert_eq!(status, Some(0), "{said}");
-    assert!(said.contains("2 of 2 replays are equal"), "{said}");
-    assert!(Path::new(&at("again/2")).join(GREEN_RECORDING).is_file());
-    let (status, said) = ktstr(&["replay", &recording, "--snapshots", text(directory.path())], &at("again"));
-    assert_eq!(status, Some(2), "{said}");
-    assert!(said.contains("is the snapshot from which the case started"), "{said}");
+    let bare = Bare::of("boots");
+    bare.run("plain", &[]).expect(0, &["PASS"]);
+    let recording = bare.path("out").join(GREEN_RECORDING);
+    bare.replay(&recording, &["--times", "2"]).expect(0, &["2 of 2 replays are equal"]);
+    assert!(bare.path("again/2").join(GREEN_RECORDING).is_file());
+    let with_kernel = bare.replay(&recording, &["--kernel", argument(&bare.kernel)]);
+    with_kernel.expect(0, &["WARNING: the case starts from a snapshot, which has its kernel in it", "EQUAL"]);
+    let elsewhere = bare.replay(&recording, &["--snapshots", argument(&bare.path("again"))]);
+    elsewhere.expect(2, &["is the snapshot from which the case started"]);
     // Another emulator is another input, by whatever way it is told.
-    std::fs::write(&emulator, std::fs::read_to_string(&emulator).expect("reads") + "# changed\n").expect("writes");
-    let (status, said) = ktstr(&["replay", &recording], &at("again"));
-    assert_eq!(status, Some(2), "{said}");
-    assert!(said.contains("emulator: name the emulator that ran it with --emulator"), "{said}");
+    let script = std::fs::read_to_string(&bare.emulator).expect("reads");
+    std::fs::write(&bare.emulator, script + "# changed\n").expect("writes");
+    bare.replay(&recording, &[]).expect(2, &["emulator: name the emulator that ran it with --emulator"]);
+}
+
+#[test]
+fn a_case_that_boots_is_replayed_with_its_kernel() {
+    let bare = Bare::of("boots");
+    bare.run("boots", &[]).expect(0, &["PASS"]);
+    let recording = bare.path("out/boots-1n1l1c1t-s0.ktstr");
+    bare.replay(&recording, &[]).expect(2, &["boots: name the kernel that was booted with --kernel"]);
+    bare.replay(&recording, &["--kernel", argument(&bare.kernel)]).expect(0, &["EQUAL   replay 1 of 1: "]);
 }

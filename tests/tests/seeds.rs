@@ -1,10 +1,9 @@
 //! Seeds deal out other orders of events, and one of them finds a race that is there on purpose.
 
-use ktstr_tests::{program, Ran, Running, Target};
+use ktstr_tests::{argument, ktstr, Ran, Running, Target};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 /// Runs all cases of a target, two at a time.
 fn in_two_shards(name: &str) -> [Ran; 2] {
@@ -25,12 +24,11 @@ fn text<'a>(case: &'a Value, field: &str) -> &'a str {
 /// The tasks that each CPU ran from the start of the first segment on, in order: neither times nor what came before, when each
 /// worker waited for its start offset.
 fn orders(recording: &Path) -> BTreeMap<String, Vec<String>> {
-    let output = Command::new(program("bursts")).arg("trace").arg(recording).output().expect("starts");
-    // No warning either: all of it is there.
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed = String::from_utf8(output.stdout).expect("text");
+    let said = ktstr(&["trace", argument(recording)]);
+    said.expect(0, &[]);
+    assert_eq!(said.stderr, "", "all of it is there");
     let mut orders: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let lines = printed.lines().filter_map(|line| line.trim().split_once(' ')).map(|(_, what)| what);
+    let lines = said.stdout.lines().filter_map(|line| line.trim().split_once(' ')).map(|(_, what)| what);
     for line in lines.skip_while(|line| *line != "segment 0 starts").take_while(|line| *line != "segment 0 ends") {
         let Some((cpu, switch)) = line.split_once(": ") else { continue };
         let (_, next) = switch.split_once(" -> ").expect("a switch");
@@ -99,10 +97,8 @@ fn a_planted_race_is_found_and_its_seed_fails_each_time() {
 fn a_recording_without_a_trace_says_so() {
     let ran = Target::new("plain").run();
     let file = ran.path("plain-1n1l1c1t-s0.ktstr");
-    let output = Command::new(program("plain")).arg("trace").arg(file).output().expect("starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("nothing was traced in it: the test has to say trace = [\"sched_switch\"]"), "{said}");
+    let words = ["nothing was traced in it: the test has to say trace = [\"sched_switch\"]"];
+    ktstr(&["trace", argument(&file)]).expect(2, &words);
 }
 
 #[test]
@@ -111,15 +107,11 @@ fn a_trace_that_is_not_whole_is_printed_with_a_warning() {
     let whole = std::fs::read(ran.path("bursts-1n1l4c1t-s1.ktstr")).expect("reads");
     let cut = ran.path("cut.ktstr");
     std::fs::write(&cut, &whole[..whole.len() / 2]).expect("writes");
-    let output = Command::new(program("bursts")).arg("trace").arg(cut).output().expect("starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("segment 0 starts"), "{said}");
-    for text in [
+    let texts = [
+        "segment 0 starts\n",
         "WARNING: the recording is not whole: the recording is damaged at byte ",
         "WARNING: the case did not come to its end, and context switches are sent last\n",
         " came, and nobody knows how many there were\n",
-    ] {
-        assert!(said.contains(text), "no {text:?} in:\n{said}");
-    }
+    ];
+    ktstr(&["trace", argument(&cut)]).expect(0, &texts);
 }

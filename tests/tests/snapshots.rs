@@ -1,10 +1,8 @@
 //! Cases that start from a snapshot.
 
-use ktstr_tests::{assert_equal, program, Target};
+use ktstr_tests::{assert_equal, Bare, Said, Target};
 use ktstr_vmm::SavedMachine;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
+use std::path::PathBuf;
 
 #[test]
 fn a_case_does_not_see_what_another_one_left() {
@@ -31,63 +29,34 @@ fn the_report_says_where_a_case_started() {
     assert_eq!(start("real_clock").as_deref(), Some("snapshot"));
 }
 
-/// `ktstr run` with a directory of snapshots.
-struct Bare {
-    directory: TempDir,
-    arguments: Vec<String>,
+/// Runs `plain` from the snapshot that is in `out/snapshots` or is made.
+fn run(bare: &Bare) -> Said {
+    bare.run("plain", &[])
 }
 
-impl Bare {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        // Only a target that boots has a kernel among its files.
-        let boots = Target::new("boots").inputs();
-        let spec = Target::new("plain").inputs().spec;
-        let emulator = boots.emulator_script(directory.path());
-        let text = |path: &Path| path.to_str().expect("text").to_owned();
-        let option = |name: &str, path: &Path| [name.to_owned(), text(path)];
-        let mut arguments = vec!["run".to_owned(), text(&spec)];
-        arguments.extend(option("--kernel", &boots.kernel()));
-        arguments.extend(option("--guest", &boots.guest));
-        arguments.extend(option("--emulator", &emulator));
-        arguments.extend(option("--snapshots", &directory.path().join("snapshots")));
-        Self { directory, arguments }
-    }
-
-    fn run(&self) -> (Option<i32>, String) {
-        let mut command = Command::new(program("plain"));
-        command.args(&self.arguments).arg("--output").arg(self.directory.path().join("out"));
-        let Output { status, stdout, stderr } = command.output().expect("starts");
-        (status.code(), [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
-    }
-
-    fn snapshots(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.directory.path().join("snapshots")).expect("is there");
-        entries.map(|entry| entry.expect("reads").path()).collect()
-    }
+fn snapshots(bare: &Bare) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(bare.path("out/snapshots")).expect("is there");
+    entries.map(|entry| entry.expect("reads").path()).collect()
 }
 
 #[test]
 fn without_bazel_a_snapshot_is_made_once_and_looked_at_before_each_use() {
-    let bare = Bare::new();
-    assert_eq!(bare.run().0, Some(0));
-    let [snapshot] = &bare.snapshots()[..] else { panic!("{:?}", bare.snapshots()) };
+    let bare = Bare::of("boots");
+    run(&bare).expect(0, &["PASS"]);
+    let [snapshot] = &snapshots(&bare)[..] else { panic!("{:?}", snapshots(&bare)) };
     let made = std::fs::metadata(snapshot).expect("is there").modified().expect("has a time");
-    assert_eq!(bare.run().0, Some(0));
+    run(&bare).expect(0, &["PASS"]);
     assert_eq!(std::fs::metadata(snapshot).expect("is there").modified().expect("has a time"), made);
 
     let whole = std::fs::read(snapshot).expect("reads");
     std::fs::write(snapshot, &whole[..whole.len() / 2]).expect("writes");
-    let (status, said) = bare.run();
-    assert_eq!(status, Some(3), "{said}");
-    for text in [
+    let texts = [
         "INFRA",
         "cannot expand the snapshot ",
         "is not a saved machine that this program can use",
         "make the save again",
-    ] {
-        assert!(said.contains(text), "no {text:?} in:\n{said}");
-    }
+    ];
+    run(&bare).expect(3, &texts);
 }
 
 const PAGE_BYTES: usize = 4096;
@@ -96,10 +65,10 @@ const PAGES_MAX: usize = 64;
 
 #[test]
 fn two_snapshots_of_one_machine_differ_in_a_tick_at_most() {
-    let made = [Bare::new(), Bare::new()].map(|bare| {
-        assert_eq!(bare.run().0, Some(0));
-        let [snapshot] = &bare.snapshots()[..] else { panic!("{:?}", bare.snapshots()) };
-        let directory = bare.directory.path().join("unpacked");
+    let made = [Bare::of("boots"), Bare::of("boots")].map(|bare| {
+        run(&bare).expect(0, &["PASS"]);
+        let [snapshot] = &snapshots(&bare)[..] else { panic!("{:?}", snapshots(&bare)) };
+        let directory = bare.path("unpacked");
         SavedMachine::unpack(snapshot, &directory).expect("unpacks");
         let ram = std::fs::read(directory.join("ram0")).expect("reads");
         (snapshot.file_name().expect("has a name").to_owned(), ram)

@@ -63,7 +63,9 @@ impl Rerun {
         match self {
             Self::Bazel { label, flags, kept } => {
                 let file = as_users_see_it(kept.as_ref()?).join(recording).display().to_string();
-                Some(line(&words_of_replay(label, flags, &file)))
+                // `bazel run` of a test empties the directory of its outputs.
+                let copy = line(&["cp".to_owned(), file, ".".to_owned()]);
+                Some(format!("{copy} && {}", line(&words_of_replay(label, flags, recording))))
             }
             Self::Program { replay, .. } => {
                 let ReplayWords { directory, kernel, inputs } = replay.as_ref()?;
@@ -127,12 +129,12 @@ mod tests {
         assert_eq!(
             bazel(outputs).replay("t-1n1l1c1t-s0.ktstr", StartMode::Snapshot).as_deref(),
             Some(
-                "bazel run //x:t --@ktstr//rules:clock=real -- \
-                 --replay=bazel-testlogs/x/t/shard_1_of_2/test.outputs/t-1n1l1c1t-s0.ktstr"
+                "cp bazel-testlogs/x/t/shard_1_of_2/test.outputs/t-1n1l1c1t-s0.ktstr . && \
+                 bazel run //x:t --@ktstr//rules:clock=real -- --replay=t-1n1l1c1t-s0.ktstr"
             )
         );
         let elsewhere = bazel("/somewhere else").replay("a.ktstr", StartMode::Boot).expect("is kept");
-        assert!(elsewhere.ends_with("-- --replay='/somewhere else/a.ktstr'"), "{elsewhere}");
+        assert!(elsewhere.starts_with("cp '/somewhere else/a.ktstr' . && bazel run //x:t "), "{elsewhere}");
         let nowhere = Rerun::Bazel { label: "//x:t".into(), flags: vec![], kept: None };
         assert_eq!(nowhere.replay("a.ktstr", StartMode::Boot), None);
     }

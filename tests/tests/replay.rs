@@ -36,7 +36,13 @@ fn a_red_case_is_equal_again_with_a_quiet_and_with_a_busy_host() {
     let ran = Target::new(RED).run();
     ran.expect(
         1,
-        &["FAIL", "min_work_rate: ", "  guest:     ", "  replay:    bazel run //tests:red_again -- --replay="],
+        &[
+            "FAIL",
+            "min_work_rate: ",
+            "  guest:     ",
+            "  replay:    cp ",
+            " . && bazel run //tests:red_again -- --replay=red_again-1n2l2c1t-s0.ktstr",
+        ],
     );
     let recording = ran.path(RED_RECORDING);
     let sha256 = ran.report()["cases"][0]["guest_sha256"].as_str().expect("is there").to_owned();

@@ -165,7 +165,7 @@ mod tests {
           recording: t-1n1l2c1t-s0.ktstr
           guest:     27 events, sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
           again:     bazel test //x:t --test_filter='t[1n1l2c1t][s1]'
-          replay:    bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr
+          replay:    cp bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr . && bazel run //x:t -- --replay=t-1n1l2c1t-s0.ktstr
         UNKNOWN t[1n1l2c1t][s2]  3.0s  tcg/virtual/boot
           max_wakeup_latency: nothing blocks, p99 at most 1ms (test)
           last console lines:
@@ -173,7 +173,7 @@ mod tests {
           recording: t-1n1l2c1t-s0.ktstr
           guest:     27 events, sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
           again:     bazel test //x:t --test_filter='t[1n1l2c1t][s2]'
-          replay:    bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr
+          replay:    cp bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr . && bazel run //x:t -- --replay=t-1n1l2c1t-s0.ktstr
         INFRA   t[1n1l2c1t][s3]  3.0s  tcg/virtual/boot
           emulator: the emulator ended with status 1
           last console lines:
@@ -181,7 +181,7 @@ mod tests {
           recording: t-1n1l2c1t-s0.ktstr
           guest:     27 events, sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
           again:     bazel test //x:t --test_filter='t[1n1l2c1t][s3]'
-          replay:    bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr
+          replay:    cp bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr . && bazel run //x:t -- --replay=t-1n1l2c1t-s0.ktstr
         SKIP    t[1n1l2c1t][s4]  3.0s  tcg/virtual/boot  not run after the first failure
         WARNING: no case matches
         //x:t: 1 passed, 1 failed, 1 skipped, 1 unknown, 1 infrastructure in 15.2s

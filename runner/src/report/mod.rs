@@ -226,7 +226,11 @@ pub(crate) mod tests {
             guest_sha256: "cd".repeat(32),
             console: if verdict.is_red() { vec!["[    1.5] last words".into()] } else { Vec::new() },
             rerun: format!("bazel test //x:t --test_filter='{name}'"),
-            replay: Some("bazel run //x:t -- --replay=bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr".into()),
+            replay: Some(
+                "cp bazel-testlogs/x/t/test.outputs/t-1n1l2c1t-s0.ktstr . && \
+                 bazel run //x:t -- --replay=t-1n1l2c1t-s0.ktstr"
+                    .into(),
+            ),
         }
     }
 

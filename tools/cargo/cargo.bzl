@@ -17,14 +17,16 @@ CARGO_ATTRS = {
         allow_files = True,
         mandatory = True,
     ),
+    "vendor": attr.label(
+        doc = "Archive of all crates from the registry.",
+        allow_single_file = True,
+        default = "@ktstr_crates//:vendor.tar",
+    ),
+    "workspace": attr.string(doc = "Folder of the workspace; by default the root. What is not in it lies where it would lie below it."),
     "_script": attr.label(
         allow_single_file = True,
         cfg = "exec",
         default = "//tools/cargo:cargo.sh",
-    ),
-    "_vendor": attr.label(
-        allow_single_file = True,
-        default = "@ktstr_crates//:vendor.tar",
     ),
 }
 
@@ -33,16 +35,13 @@ def _workspace_path(file):
     path = file.short_path
     return path.split("/", 2)[2] if path.startswith("../") else path
 
-def _placed(file):
-    return "{}\t{}".format(file.path, _workspace_path(file))
+def _in_workspace(file, workspace):
+    return _workspace_path(file).removeprefix(workspace + "/")
 
 def _is_target_root(file):
     """Whether it is a library or a program: only its name matters for the dependencies. Tests need no others."""
     folders = _workspace_path(file).split("/")[1:-1]
     return folders == ["src", "bin"] or (folders == ["src"] and file.basename in ["lib.rs", "main.rs"])
-
-def _stub(file):
-    return _workspace_path(file) if _is_target_root(file) else None
 
 def cargo(ctx, command, outputs, collect, flags = []):
     """Declares both actions.
@@ -55,22 +54,30 @@ def cargo(ctx, command, outputs, collect, flags = []):
       flags: further arguments of cargo in the second action
     """
     dependencies = ctx.actions.declare_file(ctx.label.name + ".dependencies.tar")
-    place = "/tmp/ktstr-cargo-" + ctx.label.name
+    place = "/tmp/ktstr-cargo-" + "-".join([ctx.attr.workspace, ctx.label.name] if ctx.attr.workspace else [ctx.label.name])
     environment = {"KTSTR_RUST_BIN": RUST_BIN, "KTSTR_RUST_VERSION": RUST_VERSION}
+
+    workspace = ctx.attr.workspace
+
+    def placed(file):
+        return "{}\t{}".format(file.path, _in_workspace(file, workspace))
+
+    def stub(file):
+        return _in_workspace(file, workspace) if _is_target_root(file) else None
 
     manifests = ctx.actions.args()
     manifests.set_param_file_format("multiline")
     manifests.use_param_file("%s", use_always = True)
-    manifests.add_all(ctx.files.manifests, map_each = _placed)
+    manifests.add_all(ctx.files.manifests, map_each = placed, allow_closure = True)
     stubs = ctx.actions.args()
     stubs.set_param_file_format("multiline")
     stubs.use_param_file("%s", use_always = True)
-    stubs.add_all(ctx.files.sources, map_each = _stub)
+    stubs.add_all(ctx.files.sources, map_each = stub, allow_closure = True)
     ctx.actions.run(
-        arguments = ["dependencies", place, ctx.file._vendor.path, manifests, stubs, dependencies.path] + command,
+        arguments = ["dependencies", place, ctx.file.vendor.path, manifests, stubs, dependencies.path] + command,
         env = environment,
         executable = ctx.file._script,
-        inputs = ctx.files.manifests + [ctx.file._vendor],
+        inputs = ctx.files.manifests + [ctx.file.vendor],
         mnemonic = "CargoDependencies",
         outputs = [dependencies],
         progress_message = "Compiling crates from the registry for %{label}",
@@ -80,12 +87,12 @@ def cargo(ctx, command, outputs, collect, flags = []):
     sources = ctx.actions.args()
     sources.set_param_file_format("multiline")
     sources.use_param_file("%s", use_always = True)
-    sources.add_all(ctx.files.manifests + ctx.files.sources, map_each = _placed)
+    sources.add_all(ctx.files.manifests + ctx.files.sources, map_each = placed, allow_closure = True)
     ctx.actions.run(
-        arguments = ["crates", place, ctx.file._vendor.path, sources, dependencies.path, str(len(collect))] + collect + command + flags,
+        arguments = ["crates", place, ctx.file.vendor.path, sources, dependencies.path, str(len(collect))] + collect + command + flags,
         env = environment,
         executable = ctx.file._script,
-        inputs = ctx.files.manifests + ctx.files.sources + [ctx.file._vendor, dependencies],
+        inputs = ctx.files.manifests + ctx.files.sources + [ctx.file.vendor, dependencies],
         mnemonic = "Cargo",
         outputs = outputs,
         progress_message = "Compiling ktstr's own crates for %{label}",

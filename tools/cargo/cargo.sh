@@ -70,7 +70,7 @@ quietly() {
 }
 
 own_packages() {
-  sed -n '/^\[package\]/,/^$/s/^name = "\(.*\)"$/\1/p' "$place"/*/Cargo.toml
+  find "$place" -maxdepth 2 -name Cargo.toml -exec sed -n '/^\[package\]/,/^$/s/^name = "\(.*\)"$/\1/p' {} +
 }
 
 dependencies() {

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Bans, licenses and sources of all crates that are linked into anything.
+# Bans, licenses and sources of all crates that are linked into anything; of the workspace in the root, or in KTSTR_WORKSPACE.
 set -euo pipefail
 source tools/lint/missing.sh
 skip_if_missing "$KTSTR_CARGO_DENY"
 export HOME=$TEST_TMPDIR CARGO_HOME=$TEST_TMPDIR/cargo CARGO=$TEST_TMPDIR/cargo.sh PATH=$KTSTR_RUST_BIN:/usr/bin:/bin
 workspace=$TEST_TMPDIR/workspace
 mkdir -p "$workspace"
-cp -RL Cargo.toml Cargo.lock deny.toml LICENSE */ "$workspace"
+if [[ -n ${KTSTR_WORKSPACE:-} ]]; then
+  cp -RL "$KTSTR_WORKSPACE"/* deny.toml LICENSE "$workspace"
+else
+  cp -RL Cargo.toml Cargo.lock deny.toml LICENSE */ "$workspace"
+fi
 tar -C "$workspace" -xf "$KTSTR_VENDOR"
 mkdir -p "$workspace/.cargo"
 cat >"$workspace/.cargo/config.toml" <<CONFIG

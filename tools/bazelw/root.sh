@@ -4,8 +4,9 @@
 # another name, and renamed when it is complete: an interrupted call leaves nothing that a later one would use.
 
 ROOT_SUITE=forky
-# file and zip: Bazel packs the outputs of a test with them.
-ROOT_PACKAGES=(bazel-bootstrap ca-certificates cargo curl file git rust-clippy rustc rustfmt zip)
+# file and zip: Bazel packs the outputs of a test with them. clang and the libraries: the schedulers of scx-ktstr.
+ROOT_PACKAGES=(bazel-bootstrap ca-certificates cargo clang curl file git libbpf-dev libelf-dev libzstd-dev rust-clippy rustc rustfmt zip
+  zlib1g-dev)
 
 # Certificates that the administrator of this machine trusts: the root must trust them too.
 machine_certificates() {
@@ -91,7 +92,7 @@ make_root() {
     exec 9>&-
     return
   fi
-  say "no Bazel $wanted or newer on PATH: making a private root with one, once, in $root (1.7 GB, one to two minutes)"
+  say "no Bazel $wanted or newer on PATH: making a private root with one, once, in $root (2.1 GB, one to three minutes)"
   need_tools
   mirror=$(debian_mirror) || die \
     "the apt sources of this machine name no Debian mirror" \

@@ -39,7 +39,7 @@ check_edges() {
   local manifest crate edge allowed seen=0
   for manifest in */Cargo.toml; do
     crate=${manifest%/*}
-    grep -q "^| \`$crate/\` | \`ktstr" ARCHITECTURE.md || {
+    grep -qE "^\| \`$crate/\` \| \`(scx-)?ktstr" ARCHITECTURE.md || {
       problem "$crate: the table in ARCHITECTURE.md does not have it"
       continue
     }

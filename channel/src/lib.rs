@@ -11,6 +11,7 @@
 //! not know how far the host has read, and a ring that is not read in time is overrun; the host sees that and says so.
 //! The guest may be hostile or dying: the host checks all that it reads.
 
+pub mod archive;
 pub mod frame;
 pub mod layout;
 mod mapping;

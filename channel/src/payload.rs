@@ -14,6 +14,15 @@ use std::io::{self, Write};
 pub const AGENT: &str = "agent";
 /// Name of the blob that holds the plan: a [`ktstr_model::Plan`] in postcard.
 pub const PLAN: &str = "plan";
+/// Name of the blob that holds the files of the scheduler under test: an [`archive`](crate::archive).
+pub const SCHEDULER: &str = "scheduler";
+
+/// Where the program of the scheduler is in the guest, under the name of the scheduler.
+pub const SCHEDULER_PROGRAMS: &str = "/run/ktstr/bin";
+/// Where the libraries of the scheduler are in the guest.
+pub const SCHEDULER_LIBRARIES: &str = "/run/ktstr/lib";
+/// Where the kernel's configuration is in the guest, if it is known. Programs look for it under the name of the release, too.
+pub const KERNEL_CONFIG: &str = "/boot/config";
 
 /// Most blobs of a payload.
 const BLOBS_MAX: u64 = 16;

@@ -1,11 +1,12 @@
-//! Carries out a plan: actions one after another, then the hold that closes each round of them, and a report of each
-//! worker.
+//! Carries out a plan: the scheduler under test is attached, then actions one after another, then the hold that closes each round
+//! of them, and a report of each worker.
 
 use crate::cgroups::Cgroups;
 use crate::seed::{self, START_NS};
 use crate::sys::{cpu_time, entropy, process};
 use crate::telemetry::{report, word_before, word_running, Segment};
 use crate::trace::Trace;
+use crate::under_test::UnderTest;
 use crate::workers::{Worker, Workers};
 use crate::{faults, procfs};
 use ktstr_init::clock;
@@ -33,23 +34,15 @@ const CGROUP_POLL_NS: u64 = 500_000;
 pub fn run(plan: &Plan, reporter: &mut Reporter) -> Result<(), GuestError> {
     process::become_fifo(AGENT_PRIORITY).doing(|| format!("take SCHED_FIFO {AGENT_PRIORITY}"))?;
     let cgroups = Cgroups::new(Path::new(controllers::MOUNT), &plan.cgroups)?;
-    let mut agent = Agent { plan, cgroups, workers: Workers::new(plan)?, segment: 0, reporter };
+    let workers = Workers::new(plan)?;
+    let under_test = UnderTest::default();
+    let mut agent = Agent { plan, cgroups, workers, segment: 0, under_test, reporter };
     agent.workers.board.segment.store(word_before(0), Ordering::SeqCst);
-    let trace = Trace::start(plan)?;
-    entropy::mix(&seed::entropy(plan.seed)).doing(|| "mix the seed into the kernel's random numbers".into())?;
-    agent.reporter.wait_until(clock::now() + seed::phase(plan.seed));
-    agent.reporter.send(What::Ready)?;
-    for (step, actions) in (0..).zip(&plan.steps) {
-        agent.reporter.send(What::StepStarted { step })?;
-        for action in &actions.actions {
-            agent.apply(action)?;
-            agent.reporter.beat();
-        }
-    }
-    if let Some(trace) = trace {
-        trace.finish(|pid| agent.workers.worker_of(pid), agent.reporter)?;
-    }
-    agent.reporter.send(What::Finished)
+    let carried_out = agent.carry_out();
+    // What a scheduler has said goes to the host whatever keeps the agent from going on.
+    carried_out.and(agent.look().map(drop))?;
+    let end = if agent.under_test.is_gone() { What::BrokenOff } else { What::Finished };
+    agent.reporter.send(end)
 }
 
 struct Agent<'a> {
@@ -58,10 +51,56 @@ struct Agent<'a> {
     workers: Workers,
     /// Number of the next segment.
     segment: u32,
+    under_test: UnderTest,
     reporter: &'a mut Reporter,
 }
 
 impl Agent<'_> {
+    /// All of the plan, or what can be done of it: without the scheduler under test there is nothing to go on with.
+    fn carry_out(&mut self) -> Result<(), GuestError> {
+        let plan = self.plan;
+        // The seed comes after it: an attached machine is the same for all seeds. The trace, too, whose buffers are for the steps.
+        if let Some(scheduler) = &plan.scheduler {
+            self.under_test.attach(scheduler, &mut self.workers, self.reporter)?;
+        }
+        let trace = Trace::start(plan)?;
+        entropy::mix(&seed::entropy(plan.seed)).doing(|| "mix the seed into the kernel's random numbers".into())?;
+        if !self.under_test.is_gone() {
+            self.reporter.wait_until(clock::now() + seed::phase(plan.seed));
+            self.reporter.send(What::Ready)?;
+            self.steps()?;
+        }
+        if self.under_test.is_gone() {
+            return self.under_test.settle(&mut self.workers, self.reporter);
+        }
+        if let Some(trace) = trace {
+            trace.finish(|pid| self.workers.worker_of(pid), self.reporter)?;
+        }
+        self.under_test.detach(&mut self.workers, self.reporter)
+    }
+
+    fn steps(&mut self) -> Result<(), GuestError> {
+        let plan = self.plan;
+        for (step, actions) in (0..).zip(&plan.steps) {
+            self.reporter.send(What::StepStarted { step })?;
+            for action in &actions.actions {
+                self.apply(action)?;
+                self.reporter.beat();
+                if self.under_test.is_gone() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks who has died and what the scheduler says; whether the plan can go on.
+    fn look(&mut self) -> Result<bool, GuestError> {
+        self.workers.reap(self.reporter)?;
+        self.under_test.look(&mut self.workers, self.reporter)?;
+        Ok(!self.under_test.is_gone())
+    }
+
     fn apply(&mut self, action: &Action) -> Result<(), GuestError> {
         match action {
             Action::CreateCgroup(index) => self.create_cgroup(*index),
@@ -113,6 +152,9 @@ impl Agent<'_> {
             if clock::now() > deadline {
                 return Err(GuestError::new(doing, format!("after {} {problem}", Nanos(CGROUP_NS_MAX))));
             }
+            if !self.look()? {
+                break;
+            }
             self.reporter.wait_until(clock::now() + CGROUP_POLL_NS);
         }
         Ok(())
@@ -134,7 +176,9 @@ impl Agent<'_> {
         self.reporter.send_at(start, What::SegmentStarted { segment: number })?;
         self.note_cpu_times()?;
 
-        self.run_until(start.saturating_add(duration.0))?;
+        if !self.run_until(start.saturating_add(duration.0))? {
+            return Ok(());
+        }
 
         let end = clock::now();
         board.segment.store(word_before(number + 1), Ordering::SeqCst);
@@ -146,13 +190,15 @@ impl Agent<'_> {
         Ok(())
     }
 
-    /// Sleeps, with a heartbeat and a look at who has died.
-    fn run_until(&mut self, deadline: u64) -> Result<(), GuestError> {
+    /// Sleeps, with a heartbeat and a look at who has died; false: the plan cannot go on.
+    fn run_until(&mut self, deadline: u64) -> Result<bool, GuestError> {
         while clock::now() < deadline {
-            self.workers.reap(self.reporter)?;
+            if !self.look()? {
+                return Ok(false);
+            }
             self.reporter.nap(deadline);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Remembers what the workers have used so far. Their clocks are read in one go after the start of the segment, and

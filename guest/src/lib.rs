@@ -4,6 +4,7 @@
 //! ```text
 //! Plan ──agent──▶ cgroups, workers (processes), holds ──▶ events through the reporter of stage one
 //! worker ──telemetry──▶ shared memory ──agent──▶ WorkerReport
+//! SchedulerPlan ──scheduler──▶ the scheduler under test, attached before the first step, told to end after the last
 //! ```
 //!
 //! The guest writes down facts and never decides whether a test passed. It does not panic: whatever goes wrong is an event, and
@@ -14,9 +15,11 @@ pub mod cgroups;
 pub mod faults;
 pub mod litter;
 pub mod procfs;
+pub mod scheduler;
 pub mod seed;
 pub mod sys;
 pub mod telemetry;
 pub mod trace;
+pub mod under_test;
 pub mod worker;
 pub mod workers;

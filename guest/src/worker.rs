@@ -19,6 +19,7 @@ use ktstr_model::{Nanos, Work};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::thread::futex;
+use std::ffi::CString;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -62,6 +63,8 @@ pub enum Link {
 pub struct WorkerSetup {
     /// Its id.
     pub worker: u32,
+    /// Its name, by which the kernel and schedulers call it.
+    pub name: CString,
     /// The case's seed.
     pub seed: u64,
     /// What it does.
@@ -78,6 +81,7 @@ pub struct WorkerSetup {
 
 /// Runs in the worker's process; gives its exit status if the loop cannot go on.
 pub fn run(setup: WorkerSetup) -> i32 {
+    let _ = rustix::thread::set_name(&setup.name);
     // The kernel may be late by this much with a timer of a normal task; the default is 50 us.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
     // Touched before the gate, so that the page fault is not in a segment.
@@ -238,7 +242,7 @@ mod tests {
         let slots = map_shared::<WorkerSlot>(2).expect("maps");
         let start = |(worker, link): (u32, Link)| {
             let slot = &slots[worker as usize];
-            let setup = WorkerSetup { worker, seed: 1, work: work.clone(), link, board, gate, slot };
+            let setup = WorkerSetup { worker, name: c"w".into(), seed: 1, work: work.clone(), link, board, gate, slot };
             spawn(|| run(setup)).expect("forks")
         };
         let pids: Vec<_> = (0..).zip(links).map(start).collect();

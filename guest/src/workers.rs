@@ -15,6 +15,7 @@ use ktstr_model::work::Policy;
 use ktstr_model::{CpuSet, Plan, What, Work};
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
 use std::collections::BTreeMap;
+use std::ffi::CString;
 
 /// A worker that has been told to end gets this priority, so that nothing keeps it from doing so.
 const DYING_PRIORITY: u8 = 98;
@@ -48,6 +49,8 @@ pub struct Workers {
     alive: BTreeMap<u32, Worker>,
     /// Every worker that was ever started, by its process id. A case starts too few processes for an id to come again.
     started: BTreeMap<u32, u32>,
+    /// Children that have ended and were no workers, with their wait statuses.
+    others: Vec<(Pid, i32)>,
 }
 
 impl Workers {
@@ -74,6 +77,7 @@ impl Workers {
             waiting: Vec::new(),
             alive: BTreeMap::new(),
             started: BTreeMap::new(),
+            others: Vec::new(),
         })
     }
 
@@ -116,7 +120,17 @@ impl Workers {
             let link = links.pop().unwrap_or(Link::None);
             let slot = self.slot(id).ok_or_else(missing)?;
             let board = self.board;
-            let setup = WorkerSetup { worker: id, seed: plan.seed, work: group.work.clone(), link, board, gate, slot };
+            let name_in_kernel = in_kernel(&plan.worker_name(id));
+            let setup = WorkerSetup {
+                worker: id,
+                name: name_in_kernel,
+                seed: plan.seed,
+                work: group.work.clone(),
+                link,
+                board,
+                gate,
+                slot,
+            };
             let pid = process::spawn(|| worker::run(setup)).doing(|| format!("start {}", name()))?;
             let worker = Worker { pid, cgroup: group.cgroup, cpu_ns: 0, run_delay_ns: 0 };
             self.alive.insert(id, worker);
@@ -211,17 +225,32 @@ impl Workers {
         // An error says that there are no children.
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             let id = self.alive.iter().find_map(|(id, worker)| (worker.pid == pid).then_some(*id));
-            if let Some(worker) = id {
-                self.ended(worker, status.as_raw(), reporter)?;
+            match id {
+                Some(worker) => self.ended(worker, status.as_raw(), reporter)?,
+                None => self.others.push((pid, status.as_raw())),
             }
         }
         Ok(())
+    }
+
+    /// Children that have been buried since the last call and were no workers.
+    pub fn take_others(&mut self) -> Vec<(Pid, i32)> {
+        std::mem::take(&mut self.others)
     }
 
     fn ended(&mut self, worker: u32, status: i32, reporter: &mut Reporter) -> Result<(), GuestError> {
         self.alive.remove(&worker);
         reporter.send(What::WorkerDied { worker, status })
     }
+}
+
+/// The name of a worker as the kernel takes it, of at most 15 bytes; the number stays whole: `futex_ping_p/12`.
+fn in_kernel(name: &str) -> CString {
+    const BYTES_MAX: usize = 15;
+    let (work, number) = name.rsplit_once('/').unwrap_or((name, ""));
+    let room = BYTES_MAX.saturating_sub(number.len() + 1);
+    let name = format!("{}/{number}", work.get(..room).unwrap_or(work));
+    CString::new(name).unwrap_or_default()
 }
 
 /// Sets what a worker of `group` has before it runs.
@@ -258,7 +287,7 @@ mod tests {
         let window = directory.path().join("window");
         let host = Window::create(&window).expect("a window");
         let mut reporter = Reporter::over(&window, 0).expect("reaches it");
-        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] };
+        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None };
         let mut workers = Workers::new(&plan).expect("maps");
         let pid = process::spawn(|| 7).expect("forks");
         workers.alive.insert(3, Worker { pid, cgroup: 0, cpu_ns: 0, run_delay_ns: 0 });
@@ -273,6 +302,12 @@ mod tests {
     }
 
     #[test]
+    fn names_fit_into_the_kernels() {
+        assert_eq!(in_kernel("cpu_spin/3").as_c_str(), c"cpu_spin/3");
+        assert_eq!(in_kernel("futex_ping_pong/12").as_c_str(), c"futex_ping_p/12");
+    }
+
+    #[test]
     fn too_many_workers_are_refused() {
         let group = GroupPlan {
             cgroup: 0,
@@ -283,7 +318,8 @@ mod tests {
             policy: Policy::Other,
             nice: 0,
         };
-        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![group], steps: vec![], trace: vec![] };
+        let plan =
+            Plan { seed: 0, cgroups: vec![], groups: vec![group], steps: vec![], trace: vec![], scheduler: None };
         let error = Workers::new(&plan).err().expect("refused").to_string();
         assert_eq!(error, "failed to map the memory shared with the workers: 4097 workers are more than 4096");
     }

@@ -36,6 +36,12 @@ pub const TRACE: &str = "/sys/kernel/tracing";
 /// Only for a case that asks for a trace.
 const FOR_TRACE: Mount = Mount { target: TRACE, kind: "tracefs", data: c"", option: Some("CONFIG_TRACING") };
 
+/// Where programs keep their BPF objects.
+const FOR_SCHEDULER: [Mount; 2] = [
+    Mount { target: "/sys/fs/bpf", kind: "bpf", data: c"", option: None },
+    Mount { target: TRACE, kind: "tracefs", data: c"", option: None },
+];
+
 /// Mounts what has to be there to reach the window.
 ///
 /// # Errors
@@ -58,6 +64,14 @@ pub fn mount_others() -> Result<(), GuestError> {
 /// The mount that failed, with the kernel's option for it.
 pub fn mount_for_trace() -> Result<(), GuestError> {
     mount(&FOR_TRACE)
+}
+
+/// Mounts what schedulers look for; they can do without it.
+///
+/// # Errors
+/// None of what is mounted here is needed.
+pub fn mount_for_scheduler() -> Result<(), GuestError> {
+    FOR_SCHEDULER.iter().try_for_each(mount)
 }
 
 fn mount(mount: &Mount) -> Result<(), GuestError> {

@@ -78,7 +78,7 @@ fn ending(run: &Run<'_>, recording: &Recording) -> Option<Finding> {
 fn guest_exit(run: &Run<'_>, code: u8) -> Option<Finding> {
     let broken = |cause, measured: String, explanation: &str| Some(infrastructure(run, cause, measured, explanation));
     match code {
-        EXIT_FINISHED if run.finished => None,
+        EXIT_FINISHED if run.finished || run.broken_off => None,
         EXIT_FINISHED => broken(Cause::Channel, "the guest was done, but its last messages did not come".into(), ""),
         // It says why in an event, which has a finding of its own.
         EXIT_FAILED if !run.failures.is_empty() => None,
@@ -121,9 +121,16 @@ fn dead_workers(run: &Run<'_>) -> Option<Finding> {
 /// A wait status in words, wait(2).
 fn died(status: i32) -> String {
     let (signal, code) = (status & 0x7f, status >> 8 & 0xff);
-    let name = match signal {
-        0 if code == UPDATE_LOST => return "found that an addition to its counter was lost".into(),
-        0 => return format!("ended by itself with exit code {code}"),
+    match signal {
+        0 if code == UPDATE_LOST => "found that an addition to its counter was lost".into(),
+        0 => format!("ended by itself with exit code {code}"),
+        signal => format!("was killed by signal {signal}{}", signal_name(signal)),
+    }
+}
+
+/// ` (SIGSEGV)`; empty for one that says nothing.
+pub(crate) fn signal_name(signal: i32) -> &'static str {
+    match signal {
         4 => " (SIGILL)",
         6 => " (SIGABRT)",
         7 => " (SIGBUS)",
@@ -131,8 +138,7 @@ fn died(status: i32) -> String {
         9 => " (SIGKILL, as the OOM killer sends it)",
         11 => " (SIGSEGV)",
         _ => "",
-    };
-    format!("was killed by signal {signal}{name}")
+    }
 }
 
 fn host_failures(run: &Run<'_>, recording: &Recording) -> Vec<Finding> {
@@ -163,6 +169,10 @@ fn channel_problems(run: &Run<'_>, recording: &Recording) -> Option<Finding> {
 
 /// A guest that was done must have said everything.
 fn incomplete(run: &Run<'_>) -> Option<Finding> {
+    // Why it does not go on is for the checks of the scheduler to say.
+    if run.broken_off {
+        return None;
+    }
     let planned = run.case.plan.segments().count();
     let expected = |segment: &crate::run::Segment<'_>| {
         segment.expect.iter().filter(|expect| !segment.reports.contains_key(&expect.worker)).count()

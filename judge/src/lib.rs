@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! Recording ──run──▶ Run (what came of each step, segment and worker)
-//! Run ──endings, topology, checks──▶ [Finding] ──join──▶ Verdict
+//! Run ──endings, topology, checks──▶ [Finding] ──expected──▶ [Finding] ──join──▶ Verdict
 //! ```
 //!
 //! The same recording can be judged again with other checks: see [`overlay`] and [`parse_checks`].
 
 mod checks;
 mod endings;
+mod expected;
 mod number;
 mod parse;
 mod run;
+mod scheduler;
 mod topology;
 mod trace;
 
@@ -42,15 +44,20 @@ pub fn judge(recording: &Recording, checks: &[Check]) -> Judgement {
     let run = Run::new(recording);
     let mut findings = endings::look(&run, recording);
     findings.extend(topology::look(&run));
-    let explained = findings.iter().any(|finding| finding.verdict.is_red());
-    let judged = checks.iter().map(|check| checks::look(&run, check));
+    let mut judged: Vec<Finding> = checks.iter().map(|check| checks::look(&run, check)).collect();
+    scheduler::say_once(&mut judged);
+    let of_scheduler = judged.iter().filter(|finding| finding.cause.is_of_scheduler());
+    let explained = findings.iter().chain(of_scheduler).any(|finding| finding.verdict.is_red());
     // A case that broke off has no data for some checks, and says why already.
-    findings.extend(judged.filter(|finding| !(explained && finding.cause == Cause::NothingToJudge)));
+    findings.extend(judged.into_iter().filter(|finding| !(explained && finding.cause == Cause::NothingToJudge)));
     if findings.is_empty() {
         findings.push(no_checks());
     }
     // Not before: a trace is no judgement.
     findings.extend(trace::look(&run));
+    if let Some(expected) = &recording.header.case.expect_failure {
+        findings = expected::look(expected, findings);
+    }
     let verdict = join(&findings);
     Judgement { findings, verdict, warnings: warnings(&recording.header.case, checks) }
 }

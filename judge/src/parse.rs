@@ -1,6 +1,6 @@
 //! Checks as a text, for the command line: `max_gap=500ms`, `max_gap=off`, `max_wakeup_latency.p99=5ms`.
 
-use ktstr_model::check::merge;
+use ktstr_model::check::{merge, Has};
 use ktstr_model::field::nearest;
 use ktstr_model::spec::{ChecksSpec, LatencyBounds, Switch};
 use ktstr_model::{Check, Nanos, Origin};
@@ -38,7 +38,17 @@ pub enum CheckTextError {
     },
 }
 
-const NAMES: &[&str] = &["not_starved", "max_gap", "max_spread", "isolation", "min_work_rate", "max_wakeup_latency"];
+const NAMES: &[&str] = &[
+    "scheduler_alive",
+    "no_stall",
+    "no_error_log",
+    "not_starved",
+    "max_gap",
+    "max_spread",
+    "isolation",
+    "min_work_rate",
+    "max_wakeup_latency",
+];
 const PARTS: &[&str] = &["p50", "p99", "p999", "max"];
 
 const ON_OFF: &str = "on or off";
@@ -66,8 +76,11 @@ pub fn parse_checks<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Result
 
 /// The checks of a case with a layer from the command line on top.
 pub fn overlay(checks: &[Check], layer: &ChecksSpec) -> Vec<Check> {
-    let said = merge(&[(Origin::CommandLine, layer)], false);
+    let said = merge(&[(Origin::CommandLine, layer)], Has::default());
     let mentioned = |name: &str| match name {
+        "scheduler_alive" => layer.scheduler_alive.is_some(),
+        "no_stall" => layer.no_stall.is_some(),
+        "no_error_log" => layer.no_error_log.is_some(),
         "not_starved" => layer.not_starved.is_some(),
         "max_gap" => layer.max_gap.is_some(),
         "max_spread" => layer.max_spread.is_some(),
@@ -91,6 +104,9 @@ fn parse_into(layer: &mut ChecksSpec, text: &str) -> Result<(), CheckTextError> 
     };
     let bound = |takes| CheckTextError::Bound { name: name.into(), value: value.into(), takes };
     match (name, part) {
+        ("scheduler_alive", None) => layer.scheduler_alive = Some(on_off(value).ok_or_else(|| bound(ON_OFF))?),
+        ("no_stall", None) => layer.no_stall = Some(on_off(value).ok_or_else(|| bound(ON_OFF))?),
+        ("no_error_log", None) => layer.no_error_log = Some(on_off(value).ok_or_else(|| bound(ON_OFF))?),
         ("not_starved", None) => layer.not_starved = Some(on_off(value).ok_or_else(|| bound(ON_OFF))?),
         ("isolation", None) => layer.isolation = Some(on_off(value).ok_or_else(|| bound(ON_OFF))?),
         ("max_gap", None) => layer.max_gap = Some(switch(value, duration).ok_or_else(|| bound(DURATION))?),
@@ -163,6 +179,9 @@ mod tests {
     #[test]
     fn each_check_can_be_written() {
         let texts = [
+            "scheduler_alive=on",
+            "no_stall=off",
+            "no_error_log=on",
             "not_starved=off",
             "isolation=on",
             "max_gap=1us",
@@ -177,6 +196,8 @@ mod tests {
         assert_eq!(
             bounds,
             [
+                Bound::SchedulerAlive,
+                Bound::NoErrorLog,
                 Bound::MaxGap(Nanos(1000)),
                 Bound::MaxSpread(0.2),
                 Bound::Isolation,
@@ -203,8 +224,8 @@ mod tests {
         assert_eq!(refusal("max_gap.p99=1s"), "there is no check `max_gap.p99`; did you mean `max_gap`?");
         assert_eq!(
             refusal("zzzzzzzzzz=1"),
-            "there is no check `zzzzzzzzzz`; known are not_starved, max_gap, max_spread, isolation, min_work_rate, \
-             max_wakeup_latency"
+            "there is no check `zzzzzzzzzz`; known are scheduler_alive, no_stall, no_error_log, not_starved, max_gap, \
+             max_spread, isolation, min_work_rate, max_wakeup_latency"
         );
         assert_eq!(refusal("max_wakeup_latency.p90=1ms"), "max_wakeup_latency has no part `p90`; did you mean `p50`?");
         assert_eq!(

@@ -1,5 +1,6 @@
 //! The view of a recording that checks look at: segments that have ended, with the reports of their workers.
 
+use crate::scheduler::SchedulerRun;
 use ktstr_model::event::{GuestFailure, SeenMachine, WorkerReport};
 use ktstr_model::plan::{Action, WorkerExpectation};
 use ktstr_model::trace::{CpuSwitchCount, TraceEvent};
@@ -24,6 +25,10 @@ pub(crate) struct Run<'a> {
     pub(crate) deaths: Vec<(GuestNanos, u32, i32)>,
     /// Context switches by CPU, if the plan asks for them.
     pub(crate) switches: BTreeMap<u32, Switches>,
+    /// What became of the scheduler under test; none: the case has none.
+    pub(crate) scheduler: Option<SchedulerRun<'a>>,
+    /// Whether the guest did not go on for want of its scheduler.
+    pub(crate) broken_off: bool,
     /// Events that do not fit the plan.
     pub(crate) strays: u64,
     /// Time of the last event.
@@ -102,6 +107,8 @@ impl<'a> Run<'a> {
             failures: Vec::new(),
             deaths: Vec::new(),
             switches: BTreeMap::new(),
+            scheduler: case.plan.scheduler.as_ref().map(SchedulerRun::new),
+            broken_off: false,
             strays: 0,
             last: None,
             step: None,
@@ -166,6 +173,14 @@ impl<'a> Run<'a> {
             What::SwitchesEnded(count) => {
                 self.switches_of(count.cpu).is_some_and(|switches| switches.count.replace(*count).is_none())
             }
+            What::BrokenOff => !std::mem::replace(&mut self.broken_off, true),
+            What::SchedulerStarted { .. }
+            | What::SchedExt(_)
+            | What::SchedulerOutput(_)
+            | What::SchedulerSignalled { .. }
+            | What::SchedulerExited { .. }
+            | What::KernelLog(_)
+            | What::SchedulerOverdue(_) => self.scheduler.as_mut().is_some_and(|scheduler| scheduler.take(event)),
         };
         self.strays += u64::from(!fits);
     }
@@ -178,6 +193,9 @@ impl<'a> Run<'a> {
 
     /// How far the case came.
     pub(crate) fn phase(&self) -> Phase {
+        if let Some(phase) = self.scheduler.as_ref().and_then(SchedulerRun::phase).filter(|_| !self.finished) {
+            return phase;
+        }
         match (self.seen.is_some(), self.started, self.ready, self.finished) {
             (_, _, _, true) => Phase::Finish,
             (_, _, true, false) => Phase::Run,

@@ -1,7 +1,7 @@
 //! Each check passes, fails and has nothing to look at, each time with the message that people read.
 
 use ktstr_judge::{judge, parse_checks};
-use ktstr_model::check::merge;
+use ktstr_model::check::{merge, Has};
 use ktstr_model::{Finding, Origin, Verdict};
 use ktstr_testing::history::{history, History};
 
@@ -28,7 +28,7 @@ fn text(finding: &Finding) -> String {
 fn found(history: &History, checks: &[&str]) -> String {
     let off = parse_checks(["not_starved=off", "isolation=off"]).expect("checks");
     let layer = parse_checks(checks).expect("checks");
-    let checks = merge(&[(Origin::Default, &off), (Origin::Test, &layer)], false);
+    let checks = merge(&[(Origin::Default, &off), (Origin::Test, &layer)], Has::default());
     let judgement = judge(&history.recording(), &checks);
     judgement.findings.iter().map(text).collect::<Vec<_>>().join("\n")
 }
@@ -119,7 +119,7 @@ fn a_bound_below_the_floor_of_the_clock_is_a_warning_and_judged_all_the_same() {
     let history = two_groups("hold 1s\n low/1 gap=2ms");
     let judged = |checks: &[&str]| {
         let layer = parse_checks(checks).expect("checks");
-        judge(&history.recording(), &merge(&[(Origin::CommandLine, &layer)], false))
+        judge(&history.recording(), &merge(&[(Origin::CommandLine, &layer)], Has::default()))
     };
     let fine = judged(&["max_gap=20ms", "max_spread=0.5"]);
     assert_eq!((fine.verdict, fine.warnings.len()), (Verdict::Pass, 0));

@@ -1,7 +1,7 @@
 //! Each way to end has its cause, its phase and its words.
 
 use ktstr_judge::{judge, Judgement};
-use ktstr_model::check::merge;
+use ktstr_model::check::{merge, Has};
 use ktstr_model::spec::ChecksSpec;
 use ktstr_model::{Finding, Nanos, Verdict};
 use ktstr_recording::{CpuState, Ending, HostEvent, Recording};
@@ -10,7 +10,7 @@ use ktstr_testing::history::{history, History};
 fn judged(recording: &Recording) -> Judgement {
     let mut layer = ChecksSpec { isolation: Some(true), ..Default::default() };
     layer.max_gap = Some(ktstr_model::spec::Switch::Bound(Nanos(100_000_000)));
-    judge(recording, &merge(&[(ktstr_model::Origin::Test, &layer)], true))
+    judge(recording, &merge(&[(ktstr_model::Origin::Test, &layer)], Has { limited_cpus: true, scheduler: false }))
 }
 
 fn text(finding: &Finding) -> String {

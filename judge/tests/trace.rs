@@ -32,7 +32,7 @@ fn last(history: &History, checks: &[Check]) -> (Verdict, String) {
 }
 
 fn checks() -> Vec<Check> {
-    ktstr_model::check::merge(&[], false)
+    ktstr_model::check::merge(&[], ktstr_model::check::Has::default())
 }
 
 #[test]

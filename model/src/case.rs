@@ -1,6 +1,6 @@
 //! A case: one run of one machine, everything that decides what it does.
 
-use crate::{Check, Plan, Topology};
+use crate::{Check, ExpectedFailure, Plan, Topology};
 use serde::{Deserialize, Serialize};
 
 /// What runs the machine.
@@ -72,7 +72,7 @@ impl StartMode {
 /// The content of one input of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Input {
-    /// What it is: `agent`, `emulator`, `runner`; `kernel` and `init` of a case that boots, `snapshot` of one that does not.
+    /// What it is: `agent`, `emulator`, `runner`; `scheduler` of a case that has one; `kernel` and `init` of a case that boots, `snapshot` of one that does not.
     pub name: String,
     /// Lower-case hexadecimal SHA-256 of its content.
     pub sha256: String,
@@ -100,6 +100,9 @@ pub struct Case {
     pub plan: Plan,
     /// What is judged.
     pub checks: Vec<Check>,
+    /// The failure that has to happen; none: there must be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_failure: Option<ExpectedFailure>,
     /// Contents of the files that the case is made of, in the order of their names.
     pub inputs: Vec<Input>,
 }

@@ -40,6 +40,12 @@ impl Origin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
+    /// The scheduler under test stays attached until it is told to end.
+    SchedulerAlive,
+    /// The kernel's watchdog finds no stalled task.
+    NoStall,
+    /// The scheduler under test prints no error.
+    NoErrorLog,
     /// Every worker iterates in every step.
     NotStarved,
     /// Longest time between two iterations of a worker.
@@ -58,6 +64,9 @@ impl Bound {
     /// Name of the check, as users write it.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::SchedulerAlive => "scheduler_alive",
+            Self::NoStall => "no_stall",
+            Self::NoErrorLog => "no_error_log",
             Self::NotStarved => "not_starved",
             Self::MaxGap(_) => "max_gap",
             Self::MaxSpread(_) => "max_spread",
@@ -68,12 +77,28 @@ impl Bound {
     }
 }
 
+/// What a case has, so far as it decides on the checks that are on by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Has {
+    /// Workers that may not run on all CPUs: `isolation`.
+    pub limited_cpus: bool,
+    /// A scheduler under test: `scheduler_alive`, `no_stall`, `no_error_log`.
+    pub scheduler: bool,
+}
+
 /// Merges layers of bounds; the last layer that says something of a check wins.
 ///
-/// `limited_cpus` says whether any worker is limited to some of the CPUs: then isolation is on by default.
-pub fn merge(layers: &[(Origin, &ChecksSpec)], limited_cpus: bool) -> Vec<Check> {
-    let defaults =
-        ChecksSpec { not_starved: Some(true), isolation: limited_cpus.then_some(true), ..Default::default() };
+/// What a case has decides on some defaults.
+pub fn merge(layers: &[(Origin, &ChecksSpec)], has: Has) -> Vec<Check> {
+    let scheduler = has.scheduler.then_some(true);
+    let defaults = ChecksSpec {
+        scheduler_alive: scheduler,
+        no_stall: scheduler,
+        no_error_log: scheduler,
+        not_starved: Some(true),
+        isolation: has.limited_cpus.then_some(true),
+        ..Default::default()
+    };
     let mut all = vec![(Origin::Default, &defaults)];
     all.extend(layers);
     let last = |bound: &dyn Fn(&ChecksSpec) -> Option<Option<Bound>>| {
@@ -81,6 +106,9 @@ pub fn merge(layers: &[(Origin, &ChecksSpec)], limited_cpus: bool) -> Vec<Check>
         Some(Check { bound: bound?, origin })
     };
     [
+        last(&|spec| spec.scheduler_alive.map(|on| on.then_some(Bound::SchedulerAlive))),
+        last(&|spec| spec.no_stall.map(|on| on.then_some(Bound::NoStall))),
+        last(&|spec| spec.no_error_log.map(|on| on.then_some(Bound::NoErrorLog))),
         last(&|spec| spec.not_starved.map(|on| on.then_some(Bound::NotStarved))),
         last(&|spec| switched(&spec.max_gap, Bound::MaxGap)),
         last(&|spec| switched(&spec.max_spread, Bound::MaxSpread)),
@@ -110,13 +138,13 @@ mod tests {
         let test = ChecksSpec { max_gap: Some(Switch::Bound(Nanos(5))), ..Default::default() };
         let line =
             ChecksSpec { max_gap: Some(Switch::Bound(Nanos(7))), not_starved: Some(false), ..Default::default() };
-        let merged = merge(&[(Origin::Test, &test), (Origin::CommandLine, &line)], false);
+        let merged = merge(&[(Origin::Test, &test), (Origin::CommandLine, &line)], Has::default());
         assert_eq!(merged, [Check { bound: Bound::MaxGap(Nanos(7)), origin: Origin::CommandLine }]);
     }
 
     #[test]
     fn defaults_hold_where_nothing_is_said() {
-        let merged = merge(&[(Origin::Test, &ChecksSpec::default())], true);
+        let merged = merge(&[(Origin::Test, &ChecksSpec::default())], Has { limited_cpus: true, scheduler: false });
         assert_eq!(
             merged,
             [
@@ -124,5 +152,13 @@ mod tests {
                 Check { bound: Bound::Isolation, origin: Origin::Default },
             ]
         );
+    }
+
+    #[test]
+    fn a_scheduler_brings_its_checks() {
+        let layer = ChecksSpec { no_error_log: Some(false), ..Default::default() };
+        let merged = merge(&[(Origin::Test, &layer)], Has { limited_cpus: false, scheduler: true });
+        let names: Vec<&str> = merged.iter().map(|check| check.bound.name()).collect();
+        assert_eq!(names, ["scheduler_alive", "no_stall", "not_starved"]);
     }
 }

@@ -1,5 +1,6 @@
 //! What the guest reports: facts, never judgements.
 
+use crate::scheduler::{KernelLine, OutputLine, SchedExtState, SchedulerOverdue};
 use crate::trace::{CpuSwitchCount, CpuSwitches};
 use crate::CpuSet;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,31 @@ pub enum What {
     Switches(CpuSwitches),
     /// Those were all context switches of one CPU.
     SwitchesEnded(CpuSwitchCount),
+    /// The process of the scheduler under test was started.
+    SchedulerStarted {
+        /// Its process id.
+        pid: u32,
+    },
+    /// What the kernel says of sched_ext has changed, or is told for the first time.
+    SchedExt(SchedExtState),
+    /// The scheduler printed a line.
+    SchedulerOutput(OutputLine),
+    /// The scheduler was told to end.
+    SchedulerSignalled {
+        /// By which signal.
+        signal: i32,
+    },
+    /// The process of the scheduler has ended.
+    SchedulerExited {
+        /// Wait status as wait(2) gives it.
+        status: i32,
+    },
+    /// A line of the kernel's log that is about sched_ext or is a warning or worse; only in cases with a scheduler.
+    KernelLog(KernelLine),
+    /// The guest has waited for the scheduler as long as it may.
+    SchedulerOverdue(SchedulerOverdue),
+    /// The guest does not go on with the plan: the scheduler under test is not there. Comes in place of [`Self::Finished`].
+    BrokenOff,
 }
 
 /// The machine as the guest's sysfs shows it.

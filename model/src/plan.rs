@@ -4,7 +4,7 @@
 
 use crate::spec::{CpuMaxSpec, Fault};
 use crate::work::{Policy, Work};
-use crate::{CpuSet, Nanos, TraceEvent};
+use crate::{CpuSet, Nanos, SchedulerPlan, TraceEvent};
 use serde::{Deserialize, Serialize};
 
 /// Most workers of a case.
@@ -26,6 +26,9 @@ pub struct Plan {
     /// What the kernel writes down meanwhile.
     #[serde(default)]
     pub trace: Vec<TraceEvent>,
+    /// The scheduler under test; none: the kernel's own.
+    #[serde(default)]
+    pub scheduler: Option<SchedulerPlan>,
 }
 
 /// A cgroup as it is created.

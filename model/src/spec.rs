@@ -6,7 +6,7 @@
 use crate::topology::TopologySpec;
 use crate::units::Nanos;
 use crate::work::{Policy, Work};
-use crate::{field, Backend, Clock, FieldError, StartMode, TraceEvent};
+use crate::{field, Backend, Clock, ExpectedFailure, FieldError, SchedulerSpec, StartMode, TraceEvent};
 use serde::{Deserialize, Serialize};
 
 /// Version of the format; another one is refused.
@@ -24,9 +24,15 @@ pub struct TestSpec {
     pub topologies: Vec<TopologySpec>,
     /// Steps, one after another.
     pub scenario: Vec<StepSpec>,
+    /// The sched_ext scheduler under test; none: the kernel's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerSpec>,
     /// Bounds that the test sets.
     #[serde(default)]
     pub checks: ChecksSpec,
+    /// The failure that makes a case pass; none: no failure does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_failure: Option<ExpectedFailure>,
     /// Number of seeds: 0, 1, … below this. Not together with `seed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<u32>,
@@ -302,6 +308,15 @@ pub enum Switch<T> {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChecksSpec {
+    /// The scheduler under test is attached from the first step to the last, and detaches. On by default where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler_alive: Option<bool>,
+    /// The kernel's watchdog finds no task that does not run. On by default where there is a scheduler under test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_stall: Option<bool>,
+    /// The scheduler under test prints no line that is an error. On by default where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_error_log: Option<bool>,
     /// Every worker iterates in every step. On by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_starved: Option<bool>,

@@ -54,10 +54,34 @@ pub enum Phase {
     Prepare,
     /// Until the guest's stage one is up.
     Boot,
+    /// The scheduler under test was started and has not asked the kernel for anything that could be seen.
+    Load,
+    /// The kernel's verifier looked at the scheduler.
+    Verify,
+    /// The kernel was attaching the scheduler.
+    Attach,
     /// While the scenario ran.
     Run,
+    /// The scheduler was told to end, after the last step.
+    Detach,
     /// After its last step.
     Finish,
+}
+
+impl Phase {
+    /// As it is named in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Boot => "boot",
+            Self::Load => "load",
+            Self::Verify => "verify",
+            Self::Attach => "attach",
+            Self::Run => "run",
+            Self::Detach => "detach",
+            Self::Finish => "finish",
+        }
+    }
 }
 
 /// What kind of thing went wrong.
@@ -96,6 +120,34 @@ pub enum Cause {
     Host,
     /// Cut off by a signal or the deadline.
     Interrupted,
+    /// The scheduler called `scx_bpf_error`.
+    BpfError,
+    /// The kernel found that the scheduler did something that it may not (its reason "runtime error", and others of that kind).
+    RuntimeError,
+    /// The kernel's watchdog found a task that the scheduler did not run.
+    Stall,
+    /// The kernel's watchdog found a task that could not run because of a real-time task on its CPU: not the scheduler's fault.
+    StallBehindRt,
+    /// The scheduler was unregistered by somebody else than the test.
+    Unregistered,
+    /// The kernel's verifier refused the scheduler.
+    Verifier,
+    /// The user part of the scheduler panicked.
+    UserPanic,
+    /// The user part of the scheduler ended by itself.
+    Exit,
+    /// The user part of the scheduler was killed by a signal.
+    Signal,
+    /// The scheduler printed an error and went on.
+    ErrorLog,
+    /// The user part did not come to the point at which it asks the kernel to attach.
+    LoadHang,
+    /// The kernel did not come to an end with attaching.
+    AttachHang,
+    /// The scheduler was told to end and did not.
+    DetachHang,
+    /// The failure that the test expects did not happen.
+    Unexpected,
 }
 
 impl Cause {
@@ -118,7 +170,64 @@ impl Cause {
             Self::Trace => "trace",
             Self::Host => "host",
             Self::Interrupted => "interrupted",
+            Self::BpfError => "scx_bpf_error",
+            Self::RuntimeError => "runtime error",
+            Self::Stall => "stall",
+            Self::StallBehindRt => "stall behind a real-time task",
+            Self::Unregistered => "unregistered",
+            Self::Verifier => "verifier",
+            Self::UserPanic => "user panic",
+            Self::Exit => "exit",
+            Self::Signal => "signal",
+            Self::ErrorLog => "error log",
+            Self::LoadHang => "load hang",
+            Self::AttachHang => "attach hang",
+            Self::DetachHang => "detach hang",
+            Self::Unexpected => "unexpected",
         }
+    }
+
+    /// Whether it is about the scheduler under test.
+    pub fn is_of_scheduler(self) -> bool {
+        match self {
+            Self::BpfError
+            | Self::RuntimeError
+            | Self::Stall
+            | Self::StallBehindRt
+            | Self::Unregistered
+            | Self::Verifier
+            | Self::UserPanic
+            | Self::Exit
+            | Self::Signal
+            | Self::ErrorLog
+            | Self::LoadHang
+            | Self::AttachHang
+            | Self::DetachHang => true,
+            Self::Check
+            | Self::NothingToJudge
+            | Self::Panic
+            | Self::Hang
+            | Self::TripleFault
+            | Self::Reboot
+            | Self::PowerOff
+            | Self::WorkerDied
+            | Self::BootTimeout
+            | Self::Guest
+            | Self::Topology
+            | Self::Emulator
+            | Self::Channel
+            | Self::Trace
+            | Self::Host
+            | Self::Interrupted
+            | Self::Unexpected => false,
+        }
+    }
+
+    /// Whether it is a failure of what is tested, which a test can expect.
+    pub fn is_failure(self) -> bool {
+        let of_the_guest =
+            [Self::Check, Self::Panic, Self::Hang, Self::TripleFault, Self::Reboot, Self::PowerOff, Self::WorkerDied];
+        self.is_of_scheduler() || of_the_guest.contains(&self)
     }
 }
 

@@ -23,8 +23,9 @@ fn case() -> Case {
         start: StartMode::Boot,
         seed: 0,
         kernel_args: vec![],
-        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] },
+        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
         checks: vec![],
+        expect_failure: None,
         inputs: vec![input("kernel", "aa"), input("snapshot", "bb")],
     }
 }

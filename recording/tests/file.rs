@@ -15,8 +15,9 @@ fn header() -> Header {
         start: StartMode::Boot,
         seed: 0,
         kernel_args: vec![],
-        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] },
+        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
         checks: vec![],
+        expect_failure: None,
         inputs: vec![],
     };
     Header { made_by: "test".into(), case }

@@ -172,7 +172,7 @@ mod tests {
     fn plan(seconds: u64) -> Plan {
         let hold = Action::Hold { duration: Nanos(seconds * 1_000_000_000), expect: vec![] };
         let steps = vec![StepPlan { actions: vec![hold] }];
-        Plan { seed: 0, cgroups: vec![], groups: vec![], steps, trace: vec![TraceEvent::SchedSwitch] }
+        Plan { seed: 0, cgroups: vec![], groups: vec![], steps, trace: vec![TraceEvent::SchedSwitch], scheduler: None }
     }
 
     /// A tracefs of one CPU that has one page.

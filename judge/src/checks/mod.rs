@@ -12,6 +12,7 @@ mod min_work_rate;
 mod not_starved;
 
 use crate::run::Run;
+use crate::scheduler;
 use ktstr_model::verdict::Place;
 use ktstr_model::{Bound, Cause, Check, Finding, Phase, Verdict};
 
@@ -39,6 +40,7 @@ pub(crate) struct Judged {
 /// Judges a run by one check.
 pub(crate) fn look(run: &Run<'_>, check: &Check) -> Finding {
     let (bound, outcome) = match &check.bound {
+        Bound::SchedulerAlive | Bound::NoStall | Bound::NoErrorLog => return scheduler::look(run, check),
         Bound::NotStarved => (not_starved::bound(), not_starved::judge(run)),
         Bound::MaxGap(bound) => (max_gap::bound(*bound), max_gap::judge(run, *bound)),
         Bound::MaxSpread(bound) => (max_spread::bound(*bound), max_spread::judge(run, *bound)),

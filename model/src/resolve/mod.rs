@@ -11,7 +11,7 @@ mod timeline;
 mod tests;
 
 use crate::case::Input;
-use crate::check::{merge, Origin};
+use crate::check::{merge, Has, Origin};
 use crate::floor::ClockOfMachine;
 use crate::spec::{RandomSeed, SeedSpec, TestSpec};
 use crate::{Case, FieldError, Plan, Topology};
@@ -38,6 +38,10 @@ pub struct Facts {
 pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
     check_target(spec)?;
     limits::checks(&spec.checks, "checks")?;
+    let scheduler = spec.scheduler.as_ref().map(|scheduler| scheduler.resolve("scheduler")).transpose()?;
+    if let Some(expected) = &spec.expect_failure {
+        expected.check("expect_failure")?;
+    }
     let seeds = seeds(spec, facts)?;
     let mut cases: Vec<Case> = Vec::new();
     for (i, (topology, clock)) in spec.topologies.iter().zip(&spec.clocks).enumerate() {
@@ -48,7 +52,8 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
             return Err(FieldError::new(path, format!("{topology} stands there twice")).hint(hint));
         }
         let plan = timeline::plan(spec, &topology)?;
-        let checks = merge(&[(Origin::Test, &spec.checks)], limits_cpus(&plan, &topology));
+        let has = Has { limited_cpus: limits_cpus(&plan, &topology), scheduler: scheduler.is_some() };
+        let checks = merge(&[(Origin::Test, &spec.checks)], has);
         let machine = ClockOfMachine { backend: spec.backend, clock: *clock, cpus: topology.cpus() };
         limits::above_floors(&checks, machine, &path)?;
         let mut inputs = facts.inputs.clone();
@@ -63,8 +68,9 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
                 start: spec.start,
                 seed: *seed,
                 kernel_args: spec.kernel_args.clone(),
-                plan: Plan { seed: *seed, ..plan.clone() },
+                plan: Plan { seed: *seed, scheduler: scheduler.clone(), ..plan.clone() },
                 checks: checks.clone(),
+                expect_failure: spec.expect_failure.clone(),
                 inputs: inputs.clone(),
             });
         }

@@ -63,6 +63,27 @@ fn what_is_traced_is_in_the_plan_and_stands_there_once() {
 }
 
 #[test]
+fn a_scheduler_is_in_the_plan_and_brings_its_checks() {
+    let more = r#", "scheduler": {"name": "scx_mine", "args": ["-s", "20"], "attach_timeout": "5s"}, "checks": {"no_error_log": false},
+        "expect_failure": {"cause": "bpf_error", "phase": "run"}"#;
+    let case = resolve(&one(SPIN), more).expect("plans").remove(0);
+    let scheduler = case.plan.scheduler.expect("is there");
+    assert_eq!((scheduler.args.len(), scheduler.attach_max.0), (2, 5_000_000_000));
+    let names: Vec<&str> = case.checks.iter().map(|check| check.bound.name()).collect();
+    assert_eq!(names, ["scheduler_alive", "no_stall", "not_starved"]);
+    assert_eq!(case.expect_failure.map(|expected| expected.to_string()), Some("scx_bpf_error in phase run".into()));
+    assert_eq!(
+        refusal(&one(SPIN), r#", "scheduler": {"name": "a b"}"#),
+        "scheduler.name: \"a b\" is not a name; 1 to 64 letters, digits, `.`, `_`, `-`, `+`; not a dot first"
+    );
+    assert_eq!(
+        refusal(&one(SPIN), r#", "expect_failure": {"cause": "emulator"}"#),
+        "expect_failure.cause: emulator is not a failure of what is tested"
+    );
+    assert!(refusal(&one(SPIN), r#", "expect_failure": {"cause": "bpf_eror"}"#).ends_with("did you mean `bpf_error`?"));
+}
+
+#[test]
 fn refuses_cpusets_that_cannot_be() {
     let set = |cpuset: &str| refusal(&one(&format!(r#""cpuset": {cpuset}, {SPIN}"#)), "");
     let at = "scenario[0].cgroups[0].cpuset";

@@ -14,7 +14,14 @@ pub(super) fn plan(spec: &TestSpec, topology: &Topology) -> Result<Plan, FieldEr
         timeline.step(step, &format!("scenario[{i}]"))?;
         steps.push(StepPlan { actions: std::mem::take(&mut timeline.actions) });
     }
-    Ok(Plan { seed: 0, cgroups: timeline.cgroups, groups: timeline.groups, steps, trace: spec.trace.clone() })
+    Ok(Plan {
+        seed: 0,
+        cgroups: timeline.cgroups,
+        groups: timeline.groups,
+        steps,
+        trace: spec.trace.clone(),
+        scheduler: None,
+    })
 }
 
 /// A cgroup that exists at this point of the scenario.

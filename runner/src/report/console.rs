@@ -80,8 +80,11 @@ fn case_line(report: &CaseReport) -> String {
     line.trim_end().to_owned()
 }
 
-/// What is wrong in one line: "max_gap: gap of 812.3ms, at most 500ms (test)".
+/// What is wrong in one line: "max_gap: gap of 812.3ms, at most 500ms (test)". What is found of a scheduler names its cause itself.
 pub(super) fn headline(finding: &Finding) -> String {
+    if finding.cause.is_of_scheduler() {
+        return finding.measured.clone();
+    }
     let name = finding.check.as_deref().unwrap_or(finding.cause.name());
     let mut line = format!("{name}: {}", finding.measured);
     if !finding.bound.is_empty() {
@@ -119,7 +122,9 @@ pub(super) fn details(report: &CaseReport) -> String {
 
 fn place(finding: &Finding) -> String {
     let place = &finding.place;
+    let phase = finding.cause.is_of_scheduler().then(|| format!("phase {}", finding.phase.name()));
     let parts = [
+        phase,
         place.worker.as_ref().map(|worker| format!("worker {worker}")),
         place.cgroup.as_ref().map(|cgroup| format!("cgroup {cgroup}")),
         place.cpu.map(|cpu| format!("CPU {cpu}")),

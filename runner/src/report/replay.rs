@@ -181,6 +181,14 @@ fn told(event: &Event) -> String {
         What::Finished => "all steps are done".into(),
         What::Switches(part) => format!("{} context switches of CPU {}", part.switches.len(), part.cpu),
         What::SwitchesEnded(count) => format!("the last context switch of CPU {}", count.cpu),
+        What::SchedulerStarted { pid } => format!("the scheduler was started as process {pid}"),
+        What::SchedExt(state) => format!("sched_ext is {}", state.state),
+        What::SchedulerOutput(line) => format!("the scheduler prints {:?}", line.text),
+        What::SchedulerSignalled { signal } => format!("the scheduler gets signal {signal}"),
+        What::SchedulerExited { status } => format!("the scheduler ended with wait status {status}"),
+        What::KernelLog(line) => format!("the kernel says {:?}", line.text),
+        What::SchedulerOverdue(overdue) => format!("the scheduler is late after {}", overdue.waited),
+        What::BrokenOff => "the guest does not go on".into(),
     };
     format!("{what}, at {:.9}s of guest time", event.at.0 as f64 / 1e9)
 }
@@ -218,8 +226,9 @@ mod tests {
             start: StartMode::Boot,
             seed: 0,
             kernel_args: vec![],
-            plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] },
+            plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
             checks: vec![],
+            expect_failure: None,
             inputs: vec![],
         };
         let header = Header { made_by: "test".into(), case };

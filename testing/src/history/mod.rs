@@ -15,11 +15,26 @@
 //! `on` CPUs it was seen on, `wake` wakeup latencies; `missing` alone: there is no report. Further lines: `thaw a`, `move a b`,
 //! `died a/0 11` (wait status), `failed create cgroup a: no space`, `cut` (the guest says no more).
 //!
+//! Lines about the scheduler under test, which the first one puts into the plan:
+//!
+//! ```text
+//! scx start mine             its process is started; before, the kernel says `disabled`
+//! scx state enabled          what the kernel says from here on
+//! scx out local=4 global=2   a line of its standard output; `err` of its standard error
+//! scx log 6 sched_ext: …     a line of the kernel's log, with its level
+//! scx signal 2               it is told to end
+//! scx exit 256               its process has ended, with this wait status
+//! scx late attach 60s S      the guest has waited for `attach` or `detach` in vain; the state of the process
+//! scx wait 20ms              time passes
+//! broken                     the guest does not go on
+//! ```
+//!
 //! Only tests use this: a text that is not of the notation is a panic with the line.
 
 #![allow(clippy::panic)]
 
 mod notation;
+mod scheduler;
 
 use ktstr_model::event::{SeenCpu, SeenMachine, SeenNode};
 use ktstr_model::{Case, CpuSet, Event, GuestNanos, Topology, What};

@@ -14,20 +14,20 @@ const START: u64 = 2_000_000_000;
 /// What has been read so far.
 pub(super) struct Reader {
     topology: Topology,
-    plan: Plan,
+    pub(super) plan: Plan,
     /// What each worker may do now, in the order of ids.
     expect: Vec<WorkerExpectation>,
     /// Cgroup of each worker now.
     cgroups: Vec<u32>,
     events: Vec<Event>,
-    now: u64,
+    pub(super) now: u64,
     segments: u32,
     cut: bool,
 }
 
 impl Reader {
     pub(super) fn new(topology: Topology) -> Self {
-        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![] };
+        let plan = Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None };
         let mut reader = Self {
             topology,
             plan,
@@ -43,7 +43,7 @@ impl Reader {
         reader
     }
 
-    fn say(&mut self, what: What) {
+    pub(super) fn say(&mut self, what: What) {
         if !self.cut {
             self.events.push(Event { at: GuestNanos(self.now), what });
         }
@@ -67,6 +67,11 @@ impl Reader {
             "hold" => self.hold(rest.parse().ok()?),
             "freeze" | "thaw" => self.freeze(rest, word == "freeze")?,
             "move" => self.move_tasks(rest)?,
+            "scx" => super::scheduler::statement(self, rest)?,
+            "broken" => {
+                self.say(What::BrokenOff);
+                self.cut = true;
+            }
             "died" => {
                 let (worker, status) = rest.split_once(' ')?;
                 let what = What::WorkerDied { worker: self.worker(worker)?, status: status.parse().ok()? };
@@ -211,6 +216,7 @@ impl Reader {
             kernel_args: vec![],
             plan: self.plan,
             checks: vec![],
+            expect_failure: None,
             inputs: vec![],
         };
         let seen = Some(seen_machine(&case.topology));

@@ -1,0 +1,181 @@
+//! The scheduler under test: its files, its process, and what the kernel says of it.
+//!
+//! ```text
+//! payload ──files──▶ /run/ktstr/bin/<name> ──Scheduler::start──▶ process
+//! process ──output──▶ What::SchedulerOutput      kernel ──kernel, log──▶ What::SchedExt, What::KernelLog
+//! ```
+//!
+//! Whether it is attached is what `/sys/kernel/sched_ext/state` says, never how much time has passed. Everything here only looks
+//! and never waits for the scheduler: the agent goes on with its heartbeat whatever the scheduler does to the machine.
+
+mod files;
+mod kernel;
+mod log;
+mod output;
+mod process;
+
+use ktstr_channel::payload::SCHEDULER;
+use ktstr_init::clock;
+use ktstr_init::error::{Doing, GuestError};
+use ktstr_init::mounts;
+use ktstr_init::reporter::Reporter;
+use ktstr_init::stage_one::payload_path;
+use ktstr_model::scheduler::{Awaited, SchedExtState, SchedulerOverdue};
+use ktstr_model::{Nanos, SchedulerPlan, What};
+use log::KernelLog;
+use output::Output;
+use rustix::process::{Pid, Signal};
+use std::fs;
+use std::path::Path;
+
+/// Guest time in which a scheduler that was attached and whose process goes on has to come back: some detach and attach anew when
+/// CPUs come or go.
+const RETURN_NS: u64 = 5_000_000_000;
+const ENABLED: &str = "enabled";
+const DISABLED: &str = "disabled";
+
+/// How it stands with a scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is not attached, and may come to it.
+    Waiting,
+    /// It is attached.
+    Attached,
+    /// It is not there any more, or will not be.
+    Gone,
+}
+
+/// A scheduler that was started.
+#[derive(Debug)]
+pub struct Scheduler {
+    plan: SchedulerPlan,
+    pid: Pid,
+    output: Output,
+    log: KernelLog,
+    state: SchedExtState,
+    /// `enable_seq` before the start.
+    seq_before: u64,
+    exited: bool,
+    /// Whether it was told to end.
+    told: bool,
+    /// Since when one that was attached is not.
+    away_since: Option<u64>,
+}
+
+impl Scheduler {
+    /// Unpacks the files and starts the process.
+    ///
+    /// # Errors
+    /// What is missing, or another scheduler that is there already.
+    pub fn start(plan: &SchedulerPlan, reporter: &mut Reporter) -> Result<Self, GuestError> {
+        let doing = || format!("start the scheduler {}", plan.name);
+        let state = kernel::state(Path::new(kernel::SCHED_EXT)).map_err(|error| GuestError::new(doing(), error))?;
+        if state.state != DISABLED {
+            let problem = format!("sched_ext is {} already, by {:?}: there can be only one", state.state, state.ops);
+            return Err(GuestError::new(doing(), problem));
+        }
+        mounts::mount_for_scheduler()?;
+        files::unpack(&payload_path(SCHEDULER), Path::new("/"), reporter)?;
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").doing(doing)?;
+        files::link_config(Path::new("/"), release.trim())?;
+        let log = KernelLog::open()?;
+        reporter.send(What::SchedExt(state.clone()))?;
+        let process::Started { pid, stdout, stderr } = process::start(plan)?;
+        reporter.send(What::SchedulerStarted { pid: pid.as_raw_nonzero().get().unsigned_abs() })?;
+        let output = Output::new(stdout, stderr)?;
+        let (plan, seq_before) = (plan.clone(), state.enable_seq);
+        Ok(Self { plan, pid, output, log, state, seq_before, exited: false, told: false, away_since: None })
+    }
+
+    /// Guest time in which it has to be attached.
+    pub fn attach_max(&self) -> Nanos {
+        self.plan.attach_max
+    }
+
+    /// Guest time in which it has to be gone once it is told to end.
+    pub fn detach_max(&self) -> Nanos {
+        self.plan.detach_max
+    }
+
+    /// Sends what is new.
+    ///
+    /// # Errors
+    /// That of the ring, or of a file of the kernel that was there before.
+    pub fn look(&mut self, reporter: &mut Reporter) -> Result<(), GuestError> {
+        let state = kernel::state(Path::new(kernel::SCHED_EXT))?;
+        if state != self.state {
+            reporter.send(What::SchedExt(state.clone()))?;
+            self.state = state;
+        }
+        self.log.look(reporter)?;
+        self.output.look(reporter)
+    }
+
+    /// Takes notice of the end of a process, if it is this one.
+    ///
+    /// # Errors
+    /// That of the ring.
+    pub fn ended(&mut self, pid: Pid, status: i32, reporter: &mut Reporter) -> Result<(), GuestError> {
+        if pid != self.pid || self.exited {
+            return Ok(());
+        }
+        self.exited = true;
+        self.output.finish(reporter)?;
+        reporter.send(What::SchedulerExited { status })
+    }
+
+    /// How it stands at guest time `now`, after a look.
+    pub fn standing(&mut self, now: u64) -> Standing {
+        if self.exited {
+            return Standing::Gone;
+        }
+        if self.state.state == ENABLED {
+            self.away_since = None;
+            return Standing::Attached;
+        }
+        if self.state.enable_seq == self.seq_before {
+            return Standing::Waiting;
+        }
+        let since = *self.away_since.get_or_insert(now);
+        if now.saturating_sub(since) > RETURN_NS {
+            Standing::Gone
+        } else {
+            Standing::Waiting
+        }
+    }
+
+    /// Whether nothing is left of it: its process has ended, and the kernel has detached it.
+    pub fn is_over(&self) -> bool {
+        self.exited && self.state.state == DISABLED
+    }
+
+    /// Whether it was told to end.
+    pub fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// Tells it to end, if it has not ended.
+    ///
+    /// # Errors
+    /// That of the ring.
+    pub fn tell(&mut self, signal: Signal, reporter: &mut Reporter) -> Result<(), GuestError> {
+        self.told = true;
+        if self.exited {
+            return Ok(());
+        }
+        reporter.send(What::SchedulerSignalled { signal: signal.as_raw() })?;
+        // One that has ended and was not buried yet takes no harm.
+        let _ = rustix::process::kill_process(self.pid, signal);
+        Ok(())
+    }
+
+    /// Says that it was waited for in vain since `since`.
+    ///
+    /// # Errors
+    /// That of the ring.
+    pub fn overdue(&self, awaited: Awaited, since: u64, reporter: &mut Reporter) -> Result<(), GuestError> {
+        let waited = Nanos(clock::now().saturating_sub(since));
+        let (process, stack) = if self.exited { ('-', Vec::new()) } else { process::whereabouts(self.pid) };
+        reporter.send(What::SchedulerOverdue(SchedulerOverdue { awaited, waited, process, stack }))
+    }
+}

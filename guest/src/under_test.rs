@@ -1,0 +1,132 @@
+//! The life of the scheduler under test, if the plan has one: attached before the first step, watched, told to end after the last.
+//!
+//! ```text
+//! attach ──▶ (enabled) ──▶ steps, with a look at each nap ──▶ detach ──▶ (disabled, process gone)
+//!        └──▶ gone ◀───────────┘            gone: settle, then the plan is broken off
+//! ```
+//!
+//! All of it is written down and none of it judged. Each wait is bounded in guest time.
+
+use crate::scheduler::{Scheduler, Standing};
+use crate::workers::Workers;
+use ktstr_init::clock;
+use ktstr_init::error::GuestError;
+use ktstr_init::reporter::Reporter;
+use ktstr_model::scheduler::Awaited;
+use ktstr_model::SchedulerPlan;
+use rustix::process::Signal;
+
+/// Between two looks while it is waited for.
+const POLL_NS: u64 = 10_000_000;
+/// Guest time for the last words of a scheduler that is gone: its user part prints what the kernel tells it, and ends.
+const SETTLE_NS: u64 = 5_000_000_000;
+
+/// The scheduler under test.
+#[derive(Debug, Default)]
+pub struct UnderTest {
+    scheduler: Option<Scheduler>,
+    gone: bool,
+}
+
+impl UnderTest {
+    /// Whether there is one that is not there any more, or will not come. Once so, always so.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Starts it and waits until the kernel says that it is attached, or it is gone, or its time is over.
+    ///
+    /// # Errors
+    /// It cannot be started, or its events cannot be sent.
+    pub fn attach(
+        &mut self,
+        plan: &SchedulerPlan,
+        workers: &mut Workers,
+        reporter: &mut Reporter,
+    ) -> Result<(), GuestError> {
+        let since = clock::now();
+        let scheduler = self.scheduler.insert(Scheduler::start(plan, reporter)?);
+        let deadline = since.saturating_add(scheduler.attach_max().0);
+        loop {
+            match self.stand(workers, reporter)? {
+                Standing::Attached | Standing::Gone => return Ok(()),
+                Standing::Waiting if clock::now() < deadline => reporter.wait_until(clock::now() + POLL_NS),
+                Standing::Waiting => break,
+            }
+        }
+        self.gone = true;
+        match &self.scheduler {
+            Some(scheduler) => scheduler.overdue(Awaited::Attach, since, reporter),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what is new of it. `workers` buries all children.
+    ///
+    /// # Errors
+    /// Its events cannot be sent.
+    pub fn look(&mut self, workers: &mut Workers, reporter: &mut Reporter) -> Result<(), GuestError> {
+        self.stand(workers, reporter).map(drop)
+    }
+
+    fn stand(&mut self, workers: &mut Workers, reporter: &mut Reporter) -> Result<Standing, GuestError> {
+        let Some(scheduler) = &mut self.scheduler else { return Ok(Standing::Waiting) };
+        workers.reap(reporter)?;
+        scheduler.look(reporter)?;
+        for (pid, status) in workers.take_others() {
+            scheduler.ended(pid, status, reporter)?;
+        }
+        let standing = scheduler.standing(clock::now());
+        // One that has been told to end has gone as it should.
+        self.gone |= standing == Standing::Gone && !scheduler.is_told();
+        Ok(standing)
+    }
+
+    /// Waits for the last words of one that is gone.
+    ///
+    /// # Errors
+    /// Its events cannot be sent.
+    pub fn settle(&mut self, workers: &mut Workers, reporter: &mut Reporter) -> Result<(), GuestError> {
+        self.wait(SETTLE_NS, workers, reporter).map(drop)
+    }
+
+    /// Tells it to end, as Ctrl-C does, and waits until nothing is left of it.
+    ///
+    /// # Errors
+    /// Its events cannot be sent.
+    pub fn detach(&mut self, workers: &mut Workers, reporter: &mut Reporter) -> Result<(), GuestError> {
+        let Some(scheduler) = &mut self.scheduler else { return Ok(()) };
+        let (since, time) = (clock::now(), scheduler.detach_max().0);
+        scheduler.tell(Signal::INT, reporter)?;
+        if self.wait(time / 2, workers, reporter)? {
+            return Ok(());
+        }
+        if let Some(scheduler) = &mut self.scheduler {
+            scheduler.tell(Signal::TERM, reporter)?;
+        }
+        if self.wait(time / 2, workers, reporter)? {
+            return Ok(());
+        }
+        match &self.scheduler {
+            Some(scheduler) => scheduler.overdue(Awaited::Detach, since, reporter),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits up to `time` until nothing is left of it; whether it is so.
+    fn wait(&mut self, time: u64, workers: &mut Workers, reporter: &mut Reporter) -> Result<bool, GuestError> {
+        let deadline = clock::now().saturating_add(time);
+        loop {
+            self.stand(workers, reporter)?;
+            if self.scheduler.as_ref().is_none_or(Scheduler::is_over) {
+                // What the kernel has logged on the way.
+                self.stand(workers, reporter)?;
+                return Ok(true);
+            }
+            if clock::now() >= deadline {
+                return Ok(false);
+            }
+            reporter.wait_until(clock::now() + POLL_NS);
+        }
+    }
+}

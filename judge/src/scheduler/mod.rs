@@ -1,0 +1,169 @@
+//! The scheduler under test: whether it stayed, and in which phase and by which cause it did not.
+//!
+//! ```text
+//! events ──SchedulerRun──▶ what the kernel, the process and the guest say ──failure──▶ the one root cause
+//! root cause ──look──▶ findings of scheduler_alive, no_stall, no_error_log
+//! ```
+//!
+//! One failure has many signs: a task stalls, the kernel throws the scheduler out, its user part prints that and ends with an
+//! exit code. The kernel's word counts most, then what the guest waited for in vain, then how the process ended.
+
+mod dump;
+mod exit;
+mod failure;
+mod output;
+mod verifier;
+
+use crate::number::{count, nanos};
+use crate::run::Run;
+use failure::Failure;
+use ktstr_model::scheduler::{KernelLine, OutputLine, SchedExtState, SchedulerOverdue};
+use ktstr_model::verdict::Place;
+use ktstr_model::{Bound, Cause, Check, Event, Finding, GuestNanos, Phase, SchedulerPlan, Verdict, What};
+
+/// What is known of the scheduler.
+#[derive(Debug)]
+pub(crate) struct SchedulerRun<'a> {
+    plan: &'a SchedulerPlan,
+    started: Option<GuestNanos>,
+    /// What the kernel showed, each with the time from which on.
+    states: Vec<(GuestNanos, &'a SchedExtState)>,
+    output: Vec<(GuestNanos, &'a OutputLine)>,
+    log: Vec<(GuestNanos, &'a KernelLine)>,
+    /// When it was told to end, first.
+    signalled: Option<GuestNanos>,
+    exited: Option<(GuestNanos, i32)>,
+    overdue: Option<(GuestNanos, &'a SchedulerOverdue)>,
+}
+
+impl<'a> SchedulerRun<'a> {
+    pub(crate) fn new(plan: &'a SchedulerPlan) -> Self {
+        let (states, output, log) = (Vec::new(), Vec::new(), Vec::new());
+        Self { plan, started: None, states, output, log, signalled: None, exited: None, overdue: None }
+    }
+
+    /// Takes an event that is about it; whether it fits what came before.
+    pub(crate) fn take(&mut self, event: &'a Event) -> bool {
+        let at = event.at;
+        match &event.what {
+            What::SchedulerStarted { .. } => return self.started.replace(at).is_none(),
+            What::SchedExt(state) => self.states.push((at, state)),
+            What::SchedulerOutput(line) => self.output.push((at, line)),
+            What::KernelLog(line) => self.log.push((at, line)),
+            What::SchedulerSignalled { .. } => drop(self.signalled.get_or_insert(at)),
+            What::SchedulerExited { status } => return self.exited.replace((at, *status)).is_none(),
+            What::SchedulerOverdue(overdue) => drop(self.overdue.get_or_insert((at, overdue))),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Where in its life it is at the end of the recording; none: it was not started.
+    pub(crate) fn phase(&self) -> Option<Phase> {
+        self.started?;
+        Some(match (self.signalled, self.attached_at()) {
+            (Some(_), Some(_)) => Phase::Detach,
+            (None, Some(_)) => Phase::Run,
+            _ if self.has_asked() => Phase::Attach,
+            _ => Phase::Load,
+        })
+    }
+
+    /// When the kernel said first that it is attached.
+    fn attached_at(&self) -> Option<GuestNanos> {
+        let shown = self.states.iter().find(|(_, state)| state.state == "enabled").map(|(at, _)| *at);
+        let logged = self.log.iter().find(|(_, line)| exit::says_enabled(&line.text)).map(|(at, _)| *at);
+        shown.into_iter().chain(logged).min()
+    }
+
+    /// Whether it has asked the kernel to attach it.
+    fn has_asked(&self) -> bool {
+        self.states.iter().any(|(_, state)| state.state != "disabled")
+            || self.log.iter().any(|(_, line)| line.text.contains("BPF scheduler \""))
+    }
+
+    /// Whether the kernel said after `at` that a scheduler is attached.
+    fn is_attached_after(&self, at: GuestNanos) -> bool {
+        self.states.iter().any(|(later, state)| *later > at && state.state == "enabled")
+    }
+}
+
+/// The finding of one of the checks about schedulers.
+pub(crate) fn look(run: &Run<'_>, check: &Check) -> Finding {
+    let bound = match check.bound {
+        Bound::NoStall => "no task may stall",
+        Bound::NoErrorLog => "no error may be printed",
+        _ => "it must stay attached until it is told to end",
+    };
+    let finding = |verdict, cause, measured: String| Finding {
+        verdict,
+        cause,
+        phase: Phase::Run,
+        check: Some(check.bound.name().into()),
+        measured,
+        bound: bound.into(),
+        origin: Some(check.origin),
+        place: Place::default(),
+        explanation: String::new(),
+    };
+    let nothing = |why: &str| finding(Verdict::Unknown, Cause::NothingToJudge, format!("nothing to judge: {why}"));
+    let passed = |measured: String| finding(Verdict::Pass, Cause::Check, measured);
+    let Some(scheduler) = &run.scheduler else { return nothing("the case has no scheduler under test") };
+    let failure = failure::of(scheduler, run.broken_off);
+    match (&check.bound, failure) {
+        (Bound::NoErrorLog, Some(_)) => nothing("the scheduler failed"),
+        (Bound::NoStall, Some(failure)) if !failure.is_stall() => nothing("the scheduler failed otherwise"),
+        (_, Some(failure)) => failed(run, finding(Verdict::Fail, failure.cause, failure.measured.clone()), failure),
+        (_, None) if scheduler.attached_at().is_none() => nothing("the scheduler was not attached"),
+        (Bound::NoErrorLog, None) => match output::first_error(&scheduler.output) {
+            Some((at, text)) => {
+                let phase = scheduler.phase_at(at);
+                let failure = Failure::new(Cause::ErrorLog, phase, format!("error log: {text}"), Some(at));
+                failed(run, finding(Verdict::Fail, Cause::ErrorLog, failure.measured.clone()), failure)
+            }
+            None => passed(format!("no error in {}", count(scheduler.output.len() as u64, "line"))),
+        },
+        (Bound::NoStall, None) => passed("no stall".into()),
+        (_, None) => passed(scheduler.lifetime()),
+    }
+}
+
+fn failed(run: &Run<'_>, finding: Finding, failure: Failure) -> Finding {
+    let step = run.step.filter(|_| failure.phase == Phase::Run);
+    let place = Place { cpu: failure.cpu, step, at: failure.at, ..Place::default() };
+    // The line says all: that it must not be needs no saying.
+    let bound = String::new();
+    Finding { bound, phase: failure.phase, place, explanation: failure.explanation, ..finding }
+}
+
+/// A stall ends the scheduler, too: said once if both checks say it.
+pub(crate) fn say_once(findings: &mut Vec<Finding>) {
+    let is = |finding: &Finding, check: Bound| {
+        finding.verdict == Verdict::Fail && finding.check.as_deref() == Some(check.name())
+    };
+    if findings.iter().any(|finding| is(finding, Bound::NoStall)) {
+        findings.retain(|finding| !is(finding, Bound::SchedulerAlive));
+    }
+}
+
+impl SchedulerRun<'_> {
+    /// Where in its life it was at a time.
+    fn phase_at(&self, at: GuestNanos) -> Phase {
+        let attached = self.attached_at().is_some_and(|attached| attached <= at);
+        match self.signalled {
+            Some(signalled) if signalled < at => Phase::Detach,
+            _ if attached => Phase::Run,
+            _ if self.has_asked() => Phase::Attach,
+            _ => Phase::Load,
+        }
+    }
+
+    /// `scx_mine attached in 1.2s, detached in 30ms`.
+    fn lifetime(&self) -> String {
+        let since = |from: Option<GuestNanos>, to: Option<GuestNanos>| Some(nanos(to?.0.saturating_sub(from?.0)));
+        let attached = since(self.started, self.attached_at()).map(|time| format!(" attached in {time}"));
+        let gone = self.exited.map(|(at, _)| at);
+        let detached = since(self.signalled, gone).map(|time| format!(", detached in {time}"));
+        format!("{}{}{}", self.plan.name, attached.unwrap_or_default(), detached.unwrap_or_default())
+    }
+}

@@ -36,9 +36,6 @@ pub(crate) struct RunArgs {
     /// A bzImage or an ELF vmlinux with a PVH entry.
     #[arg(long)]
     pub(crate) kernel: PathBuf,
-    /// The kernel's .config, to check it before anything boots.
-    #[arg(long)]
-    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
     /// Directory for recordings, report.json, build_events.json and junit.xml.
@@ -49,11 +46,17 @@ pub(crate) struct RunArgs {
     pub(crate) timeout: Option<u64>,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    /// Arguments of the scheduler, in place of those of the declaration.
+    #[arg(last = true, requires = "scheduler", value_name = "SCHEDULER ARGUMENTS")]
+    pub(crate) scheduler_args: Vec<String>,
 }
 
 /// What a case is made of besides a kernel, where no test says it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct InputArgs {
+    /// The kernel's .config: checked before anything boots, and put where a scheduler looks for it.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
     /// A qemu-system-x86_64; by default the one on PATH.
     #[arg(long)]
     pub(crate) emulator: Option<PathBuf>,
@@ -63,6 +66,30 @@ pub(crate) struct InputArgs {
     /// Directory for snapshots, which are made when they are first wanted; by default `snapshots` in the directory of the recordings.
     #[arg(long)]
     pub(crate) snapshots: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) scheduler: SchedulerFiles,
+}
+
+/// The scheduler under test.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SchedulerFiles {
+    /// The program of the sched_ext scheduler under test. Libraries that it needs are taken from this machine.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scheduler: Option<PathBuf>,
+    /// A file that the scheduler reads, and its path in the guest. May be given more than once.
+    #[arg(long, value_name = "GUEST=FILE", requires = "scheduler", value_parser = guest_file)]
+    pub(crate) scheduler_file: Vec<(String, PathBuf)>,
+    /// A directory in which libraries of the scheduler are looked for before those of this machine. May be given more than once.
+    #[arg(long, value_name = "DIRECTORY", requires = "scheduler")]
+    pub(crate) scheduler_libraries: Vec<PathBuf>,
+}
+
+/// `/etc/layers.json=layers.json`.
+fn guest_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((guest, file)) if guest.starts_with('/') && !file.is_empty() => Ok((guest.into(), file.into())),
+        _ => Err("it is the path in the guest and a file, such as /etc/layers.json=layers.json".into()),
+    }
 }
 
 #[derive(Debug, Args)]

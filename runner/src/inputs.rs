@@ -1,8 +1,11 @@
 //! The files that a case is made of, read once for all cases of a target: `InputPaths ──load──▶ Inputs`.
 
 use crate::image::{self, KernelError, KernelInfo, OptionsError};
+use crate::scheduler::{self, ClosureError, SchedulerPaths};
 use crate::snapshot::{Expansion, Snapshot};
+use ktstr_channel::layout::PAYLOAD_BYTES_MAX;
 use ktstr_model::case::Input;
+use ktstr_model::SchedulerPlan;
 use ktstr_recording::Sha256Sum;
 pub(crate) use ktstr_vmm::Emulator;
 use std::collections::BTreeMap;
@@ -17,6 +20,8 @@ pub(crate) struct InputPaths {
     pub(crate) agent: PathBuf,
     /// The emulator and what it needs.
     pub(crate) emulator: Emulator,
+    /// The scheduler under test, if there is one.
+    pub(crate) scheduler: Option<SchedulerPaths>,
 }
 
 /// Where that is what machines begin with.
@@ -56,6 +61,8 @@ pub(crate) struct Inputs {
     pub(crate) expansion: Expansion,
     /// The agent, as it goes into the window.
     pub(crate) agent: Vec<u8>,
+    /// The files of the scheduler under test, as they go into the window.
+    pub(crate) scheduler: Option<Vec<u8>>,
     /// Contents of all of them but the snapshots, for the key of a case.
     pub(crate) hashes: Vec<Input>,
 }
@@ -83,6 +90,17 @@ pub(crate) enum InputError {
     Kernel { path: PathBuf, source: KernelError },
     #[error("kernel configuration {}", path.display())]
     Options { path: PathBuf, source: OptionsError },
+    #[error("the declaration has the scheduler {name}, and no program is named for it (--scheduler FILE)")]
+    NoScheduler { name: String },
+    #[error(transparent)]
+    Closure(#[from] ClosureError),
+    #[error("the scheduler {scheduler} reads {file}, and no file is named for it (--scheduler-file {file}=FILE)")]
+    UnnamedFile { scheduler: String, file: String },
+    #[error(
+        "the scheduler {name} and what it needs have {bytes}, and the guest takes {most} at most; the largest: {largest}. \
+         Without debug information (strip) a program is often a tenth"
+    )]
+    SchedulerTooLarge { name: String, bytes: String, most: String, largest: String },
 }
 
 /// For `ktstr run`; a test gets all its files from the toolchain.
@@ -94,8 +112,23 @@ fn what_to_try(what: &str) -> &'static str {
     }
 }
 
-/// Reads all files; what has to be made of them goes into `scratch`.
-pub(crate) fn load(paths: &InputPaths, scratch: &Path) -> Result<Inputs, InputError> {
+/// Most bytes of the files of a scheduler: what the payload has besides the agent and the plan.
+pub(crate) const SCHEDULER_BYTES_MAX: usize = (PAYLOAD_BYTES_MAX >> 20 << 20) - (3 << 20);
+
+/// Packs the scheduler that cases have under test, if they have one. What is wrong with it is wrong before anything boots.
+pub(crate) fn load_scheduler(
+    paths: Option<&SchedulerPaths>,
+    under_test: Option<&SchedulerPlan>,
+) -> Result<Option<Vec<u8>>, InputError> {
+    match (under_test, paths) {
+        (None, _) => Ok(None),
+        (Some(plan), Some(paths)) => scheduler::load(paths, plan).map(Some),
+        (Some(plan), None) => Err(InputError::NoScheduler { name: plan.name.clone() }),
+    }
+}
+
+/// Reads all other files; what has to be made of them goes into `scratch`.
+pub(crate) fn load(paths: &InputPaths, scheduler: Option<Vec<u8>>, scratch: &Path) -> Result<Inputs, InputError> {
     let agent = read("guest program", &paths.agent)?;
     // A kernel is as large as all the others together, and hashing is most of what happens before the first machine.
     let (origin, emulator, runner) = std::thread::scope(|scope| {
@@ -106,7 +139,8 @@ pub(crate) fn load(paths: &InputPaths, scratch: &Path) -> Result<Inputs, InputEr
     });
     let (origin, mut hashes) = origin?;
     hashes.extend([input("agent", hash(&agent)), input("emulator", emulator?), input("runner", runner?)]);
-    Ok(Inputs { origin, expansion: Expansion::default(), agent, hashes })
+    hashes.extend(scheduler.iter().map(|archive| input("scheduler", hash(archive))));
+    Ok(Inputs { origin, expansion: Expansion::default(), agent, scheduler, hashes })
 }
 
 /// What machines begin with, and what it adds to the key of all cases.
@@ -121,7 +155,7 @@ fn load_origin(paths: &OriginPaths, scratch: &Path) -> Result<(Origin, Vec<Input
         }
         OriginPaths::Snapshots(files) => {
             let load = |(label, file): (&String, &PathBuf)| {
-                Ok((label.clone(), Snapshot::new(file.clone(), hash_of("snapshot", file)?)))
+                Ok::<_, InputError>((label.clone(), Snapshot::new(file.clone(), hash_of("snapshot", file)?)))
             };
             Ok((Origin::Snapshots(files.iter().map(load).collect::<Result<_, _>>()?), Vec::new()))
         }

@@ -2,6 +2,7 @@
 //! which is a link to this program.
 
 use crate::inputs::{Emulator, InputPaths, OriginPaths};
+use crate::scheduler::SchedulerPaths;
 use ktstr_model::field;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -18,7 +19,24 @@ struct LaunchFile {
     machines: MachinesFile,
     agent: String,
     emulator: Emulator,
+    #[serde(default)]
+    scheduler: Option<SchedulerFile>,
     flags: Vec<String>,
+}
+
+/// The scheduler under test.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SchedulerFile {
+    program: String,
+    /// Directories.
+    #[serde(default)]
+    libraries: Vec<String>,
+    /// By their paths in the guest.
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    #[serde(default)]
+    config: Option<String>,
 }
 
 /// What machines begin with.
@@ -88,6 +106,12 @@ impl Launch {
                 },
                 agent: at(&launch.agent),
                 emulator: launch.emulator.below(&root),
+                scheduler: launch.scheduler.as_ref().map(|scheduler| SchedulerPaths {
+                    program: at(&scheduler.program),
+                    libraries: scheduler.libraries.iter().map(at).collect(),
+                    files: scheduler.files.iter().map(|(guest, file)| (guest.clone(), at(file))).collect(),
+                    config: scheduler.config.as_ref().map(at),
+                }),
             },
         })
     }
@@ -136,6 +160,13 @@ mod tests {
         assert_eq!(launch.inputs.emulator.libraries, [Path::new("/r/q/lib")]);
         let boot = OriginPaths::Boot { kernel: "/r/k/vmlinux".into(), init: "/r/_main/init".into() };
         assert_eq!(launch.inputs.origin, boot);
+        assert_eq!(launch.inputs.scheduler, None);
+        let scheduler =
+            r#""scheduler": {"program": "_main/scx", "libraries": ["l"], "files": {"/etc/x": "_main/x"}}, "flags""#;
+        let launch = read(&JSON.replace(r#""flags""#, scheduler), Some("/r"));
+        let scheduler = launch.expect("reads").inputs.scheduler.expect("has one");
+        assert_eq!(scheduler.program, Path::new("/r/_main/scx"));
+        assert_eq!(scheduler.files, BTreeMap::from([("/etc/x".to_owned(), "/r/_main/x".into())]));
         let snapshots = JSON.replace(
             r#"{"boot": {"kernel": "k/vmlinux", "init": "_main/init"}}"#,
             r#"{"snapshots": {"1n1l2c1t": "_main/s"}}"#,

@@ -12,6 +12,7 @@
 mod bazel;
 mod cli;
 mod execute;
+mod given;
 mod image;
 mod inputs;
 mod launch;
@@ -21,6 +22,7 @@ mod replay;
 mod report;
 mod rerun;
 mod run;
+mod scheduler;
 mod select;
 mod session;
 mod snapshot;

@@ -19,6 +19,8 @@ pub(crate) enum Rerun {
     Program {
         /// Its words up to the choice of cases, not quoted yet.
         words: Vec<String>,
+        /// What comes after that choice, not quoted yet: the arguments of a scheduler.
+        last: Vec<String>,
         /// What a replay names; none: recordings are not kept.
         replay: Option<ReplayWords>,
     },
@@ -44,17 +46,18 @@ impl Rerun {
     /// The command for the case of this name; `random_seed` is the seed that was drawn for it.
     pub(crate) fn command(&self, case: &str, random_seed: Option<u64>) -> String {
         let seed = random_seed.map(|seed| format!("--random-seed={seed}"));
-        let (mut words, choice, seed) = match self {
+        let (mut words, choice, seed, last) = match self {
             Self::Bazel { label, flags, .. } => {
                 let words = ["bazel", "test", label].into_iter().map(str::to_owned).chain(flags.iter().cloned());
                 let words = words.chain(["--test_output=all".to_owned()]).collect();
-                (words, format!("--test_filter={case}"), seed.map(|seed| format!("--test_arg={seed}")))
+                (words, format!("--test_filter={case}"), seed.map(|seed| format!("--test_arg={seed}")), &[][..])
             }
-            Self::Program { words, .. } => (words.clone(), format!("--filter={case}"), seed),
+            Self::Program { words, last, .. } => (words.clone(), format!("--filter={case}"), seed, last.as_slice()),
             Self::Replay { words } => return line(words),
         };
         words.push(choice);
         words.extend(seed);
+        words.extend(last.iter().cloned());
         line(&words)
     }
 
@@ -144,7 +147,7 @@ mod tests {
         let words = |words: [&str; 2]| words.map(String::from).to_vec();
         let (kernel, inputs) = (words(["--kernel", "bzImage"]), words(["--guest", "bin"]));
         let replay = Some(ReplayWords { directory: "out".into(), kernel, inputs });
-        let rerun = Rerun::Program { words: vec![], replay };
+        let rerun = Rerun::Program { words: vec![], last: vec![], replay };
         let command = |start| rerun.replay("a.ktstr", start).expect("is kept");
         assert_eq!(command(StartMode::Boot), "ktstr replay out/a.ktstr --kernel bzImage --guest bin");
         assert_eq!(command(StartMode::Snapshot), "ktstr replay out/a.ktstr --guest bin");
@@ -168,8 +171,18 @@ mod tests {
     fn a_program_with_odd_paths() {
         let words = ["ktstr", "run", "it's here/spec.json", "--kernel", "bzImage"].map(String::from).to_vec();
         assert_eq!(
-            Rerun::Program { words, replay: None }.command("t[1n1l1c1t][s0]", None),
+            Rerun::Program { words, last: vec![], replay: None }.command("t[1n1l1c1t][s0]", None),
             r"ktstr run 'it'\''s here/spec.json' --kernel bzImage --filter='t[1n1l1c1t][s0]'"
+        );
+    }
+
+    #[test]
+    fn arguments_of_a_scheduler_come_last() {
+        let words = ["ktstr", "run", "t.json"].map(String::from).to_vec();
+        let last = ["--", "-s", "a b"].map(String::from).to_vec();
+        assert_eq!(
+            Rerun::Program { words, last, replay: None }.command("t[1n1l1c1t][s0]", Some(7)),
+            "ktstr run t.json --filter='t[1n1l1c1t][s0]' --random-seed=7 -- -s 'a b'"
         );
     }
 }

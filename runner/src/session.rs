@@ -1,23 +1,24 @@
 //! One run of a target from its beginning to its exit status, under Bazel or from the command line.
 
 use crate::bazel::TestProtocol;
-use crate::cli::{InputArgs, RunArgs, SelectArgs, TestArgs};
+use crate::cli::{RunArgs, SelectArgs, TestArgs};
 use crate::execute::{in_full, Executor};
-use crate::inputs::{self, Emulator, InputError, InputPaths, OriginPaths};
+use crate::given::{command_of, given_files, given_kernel, last_words_of, replay_words, snapshots_of, GivenFiles};
+use crate::inputs::{self, Emulator, InputPaths, OriginPaths};
 use crate::launch::Launch;
 use crate::planning::{self, Contents, PlanError, Planned, Selection};
 use crate::replay;
 use crate::report::{ReportFiles, Reporter, TargetReport, Terminal};
-use crate::rerun::{ReplayWords, Rerun};
+use crate::rerun::Rerun;
 use crate::run::Run;
+use crate::scheduler::SchedulerPaths;
 use crate::select::{Filter, Shard};
 use crate::snapshot::Store;
 use crate::stop::Stop;
 use ktstr_model::spec::{RandomSeed, SeedSpec};
-use ktstr_model::{Backend, Finding, StartMode, TestSpec, Verdict};
+use ktstr_model::{Backend, Finding, SchedulerSpec, StartMode, TestSpec, Verdict};
 use ktstr_vmm::{MachineBackend, TcgBackend};
 use std::error::Error;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,19 +51,14 @@ pub(crate) fn host(error: impl Into<Box<dyn Error>>) -> SessionError {
     SessionError::Host(error.into())
 }
 
-/// A file that is not what it should be was named by the user; a disk that is full was not.
-pub(crate) fn of_input(error: InputError) -> SessionError {
-    match error {
-        InputError::Write { .. } => host(error),
-        _ => usage(error),
-    }
-}
-
 /// Everything that a run is asked for.
 struct Session {
     spec: PathBuf,
     agent: PathBuf,
     emulator: Emulator,
+    scheduler: Option<SchedulerPaths>,
+    /// Arguments of the scheduler in place of those of the declaration.
+    scheduler_args: Vec<String>,
     /// Label of the target; none: the name in the declaration.
     target: Option<String>,
     filter: Option<Filter>,
@@ -106,13 +102,15 @@ fn under_bazel(
     let launch = Launch::read(file, program, |name| std::env::var_os(name)).map_err(host)?;
     let rerun = match protocol.target.clone() {
         Some(label) => Rerun::Bazel { label, flags: launch.flags, kept: protocol.outputs.clone() },
-        None => Rerun::Program { words: vec![program.display().to_string()], replay: None },
+        None => Rerun::Program { words: vec![program.display().to_string()], last: vec![], replay: None },
     };
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir_in(&protocol.scratch).map_err(host)?;
     let session = Session {
         spec: launch.spec,
         agent: launch.inputs.agent,
         emulator: launch.inputs.emulator,
+        scheduler: launch.inputs.scheduler,
+        scheduler_args: vec![],
         target: protocol.target.clone(),
         filter: select.filter.as_deref().map(Filter::new).or(protocol.filter.clone()),
         shard: protocol.shard,
@@ -142,13 +140,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
     std::fs::create_dir_all(&args.output)
         .map_err(|error| host(format!("cannot make the directory {}: {error}", args.output.display())))?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
-    let kernel = given_kernel(&args.kernel, args.config.as_deref(), scratch.path())?;
-    let GivenFiles { init, agent, emulator } = given_files(&args.inputs)?;
+    let kernel = given_kernel(&args.kernel, args.inputs.config.as_deref(), scratch.path())?;
+    let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs)?;
     let snapshots = snapshots_of(args);
     let session = Session {
         spec: args.spec.clone(),
         agent,
         emulator,
+        scheduler,
+        scheduler_args: args.scheduler_args.clone(),
         target: None,
         filter: args.select.filter.as_deref().map(Filter::new),
         shard: Shard::WHOLE,
@@ -158,7 +158,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         scratch: scratch.path().to_owned(),
         recordings: args.output.clone(),
         files: ReportFiles { xml: Some(args.output.join("junit.xml")), directory: Some(args.output.clone()) },
-        rerun: Rerun::Program { words: command_of(args), replay: Some(replay_words(args)) },
+        rerun: Rerun::Program { words: command_of(args), last: last_words_of(args), replay: Some(replay_words(args)) },
     };
     let report = session.run(|spec, planned| match (spec.start, backend(spec.backend, &session.emulator)) {
         (StartMode::Snapshot, Some(backend)) => {
@@ -180,13 +180,21 @@ impl Session {
         &self,
         origin: impl FnOnce(&TestSpec, &Planned) -> Result<OriginPaths, SessionError>,
     ) -> Result<TargetReport, SessionError> {
-        let spec = planning::read_spec(&self.spec).map_err(usage)?;
+        let mut spec = planning::read_spec(&self.spec).map_err(usage)?;
+        self.put_under_test(&mut spec);
         let backend = backend(spec.backend, &self.emulator);
         // Refuse what cannot be before the files are read: the declaration is what a user got wrong most often.
         let planned = self.plan(&spec, Contents::default(), backend.as_deref()).map_err(usage)?;
+        let under_test = planned.selected.iter().find_map(|case| case.plan.scheduler.as_ref());
+        let scheduler = inputs::load_scheduler(self.scheduler.as_ref(), under_test).map_err(usage)?;
         let origin = origin(&spec, &planned)?;
-        let paths = InputPaths { origin, agent: self.agent.clone(), emulator: self.emulator.clone() };
-        let inputs = inputs::load(&paths, &self.scratch).map_err(host)?;
+        let paths = InputPaths {
+            origin,
+            agent: self.agent.clone(),
+            emulator: self.emulator.clone(),
+            scheduler: self.scheduler.clone(),
+        };
+        let inputs = inputs::load(&paths, scheduler, &self.scratch).map_err(host)?;
         let contents = Contents { shared: inputs.hashes.clone(), snapshots: inputs.snapshots() };
         let planned = self.plan(&spec, contents, backend.as_deref()).map_err(usage)?;
         let run = Run {
@@ -207,6 +215,19 @@ impl Session {
             recordings: &self.recordings,
         };
         Ok(execute(&run, &executor, &mut Terminal::new()))
+    }
+
+    /// The scheduler that a command line names is that of the declaration, with other arguments if there are any. A declaration
+    /// without one gets it.
+    fn put_under_test(&self, spec: &mut TestSpec) {
+        let Some(paths) = &self.scheduler else { return };
+        let name = paths.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let new =
+            || SchedulerSpec { name, args: vec![], files: paths.files.keys().cloned().collect(), attach_timeout: None };
+        let scheduler = spec.scheduler.get_or_insert_with(new);
+        if !self.scheduler_args.is_empty() {
+            scheduler.args = self.scheduler_args.clone();
+        }
     }
 
     fn plan(
@@ -237,69 +258,6 @@ pub(crate) fn execute(run: &Run<'_>, executor: &Executor<'_>, reporter: &mut dyn
 /// The directory of snapshots, in that of the recordings.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 
-/// Files that a command line names.
-#[derive(Debug)]
-pub(crate) struct GivenFiles {
-    pub(crate) init: PathBuf,
-    pub(crate) agent: PathBuf,
-    pub(crate) emulator: Emulator,
-}
-
-/// The kernel that a command line names, prepared in `scratch`.
-pub(crate) fn given_kernel(kernel: &Path, config: Option<&Path>, scratch: &Path) -> Result<PathBuf, SessionError> {
-    let prepared = scratch.join("vmlinux");
-    inputs::prepare_kernel(kernel, config, &prepared, None).map_err(of_input)?;
-    Ok(prepared)
-}
-
-/// The files that a command line names.
-pub(crate) fn given_files(args: &InputArgs) -> Result<GivenFiles, SessionError> {
-    let beside_this_program = || std::env::current_exe().ok()?.parent().map(Path::to_owned);
-    let guest = args.guest.clone().or_else(beside_this_program).unwrap_or_default();
-    Ok(GivenFiles {
-        init: guest.join("ktstr-init"),
-        agent: guest.join("ktstr-agent"),
-        emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH").as_deref())?,
-    })
-}
-
-/// The words of `ktstr run` but for the choice of cases.
-fn command_of(args: &RunArgs) -> Vec<String> {
-    let mut words = vec!["ktstr".into(), "run".into(), args.spec.display().to_string()];
-    words.extend(named("--kernel", Some(&args.kernel)));
-    words.extend(named("--config", args.config.as_deref()));
-    // Another directory has another snapshot, from which the same seed is another run.
-    let inputs = InputArgs { snapshots: Some(snapshots_of(args)), ..args.inputs.clone() };
-    words.extend(words_of(&inputs));
-    words
-}
-
-/// The directory of a run's snapshots.
-fn snapshots_of(args: &RunArgs) -> PathBuf {
-    args.inputs.snapshots.clone().unwrap_or_else(|| args.output.join(SNAPSHOTS))
-}
-
-/// The words that replay what `args` runs.
-fn replay_words(args: &RunArgs) -> ReplayWords {
-    ReplayWords {
-        directory: args.output.clone(),
-        kernel: named("--kernel", Some(&args.kernel)),
-        inputs: words_of(&args.inputs),
-    }
-}
-
-/// The words that name inputs.
-pub(crate) fn words_of(args: &InputArgs) -> Vec<String> {
-    let InputArgs { emulator, guest, snapshots } = args;
-    let options = [("--emulator", emulator), ("--guest", guest), ("--snapshots", snapshots)];
-    options.iter().flat_map(|(option, value)| named(option, value.as_deref())).collect()
-}
-
-/// An option with its value, if it has one.
-pub(crate) fn named(option: &str, value: Option<&Path>) -> Vec<String> {
-    value.map(|value| vec![option.to_owned(), value.display().to_string()]).unwrap_or_default()
-}
-
 /// What runs machines; none if this program has nothing of the kind. Never another kind than was asked for.
 pub(crate) fn backend(kind: Backend, emulator: &Emulator) -> Option<Box<dyn MachineBackend>> {
     match kind {
@@ -318,21 +276,6 @@ fn random_seed(given: Option<u64>) -> u64 {
     })
 }
 
-const EMULATOR: &str = "qemu-system-x86_64";
-
-/// An emulator that is installed on this machine.
-fn plain_emulator(given: Option<&Path>, search_path: Option<&OsStr>) -> Result<Emulator, SessionError> {
-    if let Some(path) = given {
-        return Ok(Emulator::installed(path));
-    }
-    let mut candidates =
-        std::env::split_paths(search_path.unwrap_or_default()).map(|directory| directory.join(EMULATOR));
-    let found = candidates.find(|path| path.is_file());
-    let missing =
-        || host(format!("no {EMULATOR} on PATH: install Debian's qemu-system-x86, or name one with --emulator"));
-    found.map(Emulator::installed).ok_or_else(missing)
-}
-
 fn infrastructure(report: &TargetReport) -> Option<&Finding> {
     let mut findings = report.cases.iter().flat_map(|case| &case.findings);
     findings.find(|finding| finding.verdict == Verdict::Infrastructure)
@@ -341,20 +284,6 @@ fn infrastructure(report: &TargetReport) -> Option<&Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_missing_emulator_says_what_to_install() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let error = plain_emulator(None, Some(directory.path().as_os_str())).expect_err("none there");
-        assert_eq!(
-            error.to_string(),
-            "no qemu-system-x86_64 on PATH: install Debian's qemu-system-x86, or name one with --emulator"
-        );
-        assert_eq!(error.exit_status(), 3);
-        std::fs::write(directory.path().join(EMULATOR), "").expect("writes");
-        let found = plain_emulator(None, Some(directory.path().as_os_str())).expect("is there");
-        assert_eq!(found.binary, directory.path().join(EMULATOR));
-    }
 
     #[test]
     fn a_given_seed_is_taken() {

@@ -131,7 +131,9 @@ impl<'a> Attempt<'a> {
     fn make_window(&self, path: &Path) -> Result<Window, Broken> {
         let window = Window::create(path).map_err(|error| host("make the window", &error))?;
         let plan = postcard::to_stdvec(&self.case.plan).map_err(|error| host("pack the plan", &error))?;
-        let blobs = [(payload::AGENT, self.executor.inputs.agent.as_slice()), (payload::PLAN, plan.as_slice())];
+        let inputs = self.executor.inputs;
+        let mut blobs = vec![(payload::AGENT, inputs.agent.as_slice()), (payload::PLAN, plan.as_slice())];
+        blobs.extend(inputs.scheduler.iter().map(|archive| (payload::SCHEDULER, archive.as_slice())));
         payload::lay(&window, &blobs).map_err(|error| host("fill the window", &error))?;
         window.go();
         Ok(window)

@@ -4,11 +4,12 @@ use super::refusal::Source;
 use super::Replay;
 use crate::bazel::TestProtocol;
 use crate::cli::{ReplayArgs, TestArgs};
+use crate::given::{given_files, given_kernel, named, of_input, words_of, GivenFiles};
 use crate::inputs::{InputPaths, OriginPaths};
 use crate::launch::Launch;
 use crate::report::Terminal;
 use crate::rerun::{words_of_replay, Rerun};
-use crate::session::{self, host, usage, GivenFiles, SessionError};
+use crate::session::{self, host, usage, SessionError};
 use crate::snapshot;
 use crate::stop::Stop;
 use ktstr_model::{Case, StartMode, Verdict};
@@ -27,8 +28,8 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
     let inputs = given_inputs(args, &recording.header.case, scratch.path())?;
     let mut words = vec!["ktstr".to_owned(), "replay".to_owned(), args.recording.display().to_string()];
     let boots = matches!(inputs.origin, OriginPaths::Boot { .. });
-    words.extend(session::named("--kernel", args.kernel.as_deref().filter(|_| boots)));
-    words.extend(session::words_of(&args.inputs));
+    words.extend(named("--kernel", args.kernel.as_deref().filter(|_| boots)));
+    words.extend(words_of(&args.inputs));
     let not_booted = "the case starts from a snapshot, which has its kernel in it: that of --kernel is not booted";
     let replay = Replay {
         path: args.recording.clone(),
@@ -47,12 +48,12 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
 
 /// The inputs for a case, of the files that the command line names; a kernel is prepared in `scratch`.
 fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputPaths, SessionError> {
-    let GivenFiles { init, agent, emulator } = session::given_files(&args.inputs)?;
+    let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs)?;
     let beside_the_recording = || args.recording.parent().unwrap_or(Path::new("")).join(session::SNAPSHOTS);
     let origin = match (case.start, case.inputs.iter().find(|input| input.name == "snapshot")) {
         (StartMode::Snapshot, Some(recorded)) => {
             let directory = args.inputs.snapshots.clone().unwrap_or_else(beside_the_recording);
-            let found = snapshot::find(&directory, &recorded.sha256).map_err(session::of_input)?;
+            let found = snapshot::find(&directory, &recorded.sha256).map_err(of_input)?;
             let missing = || {
                 usage(format!(
                     "no file in {} is the snapshot from which the case started, sha256 {}: name its directory with \
@@ -69,10 +70,10 @@ fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputP
                 usage(format!("the case of {recording} boots: name the kernel that was booted with --kernel"))
             };
             let kernel = args.kernel.as_deref().ok_or_else(missing)?;
-            OriginPaths::Boot { kernel: session::given_kernel(kernel, None, scratch)?, init }
+            OriginPaths::Boot { kernel: given_kernel(kernel, args.inputs.config.as_deref(), scratch)?, init }
         }
     };
-    Ok(InputPaths { origin, agent, emulator })
+    Ok(InputPaths { origin, agent, emulator, scheduler })
 }
 
 /// The executable of a test with `--replay`: the launch file beside it says where the inputs are.

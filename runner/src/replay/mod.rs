@@ -56,7 +56,9 @@ impl Replay {
                 .check(&case.topology, case.clock, "topology")
                 .map_err(|error| usage(format!("{}: its machine cannot be made here: {error}", self.path.display())))?;
         }
-        let inputs = inputs::load(&self.inputs, &self.scratch).map_err(host)?;
+        let under_test = case.plan.scheduler.as_ref();
+        let scheduler = inputs::load_scheduler(self.inputs.scheduler.as_ref(), under_test).map_err(usage)?;
+        let inputs = inputs::load(&self.inputs, scheduler, &self.scratch).map_err(host)?;
         let snapshot = inputs.snapshots().remove(&case.topology.to_string());
         let given: Vec<Input> = inputs.hashes.iter().cloned().chain(snapshot).collect();
         if let Some(refusal) = refusal(&self.path, &self.recording, &given, self.source) {

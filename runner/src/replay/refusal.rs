@@ -46,6 +46,7 @@ fn what_to_name(input: &str, made_by: &str) -> String {
         "emulator" => "name the emulator that ran it with --emulator".into(),
         "init" | "agent" => "name the directory of the guest programs that ran with --guest".into(),
         "snapshot" => "name the directory of the snapshot that it started from with --snapshots".into(),
+        "scheduler" => "name its program, files and --config as they were with --scheduler, --scheduler-file".into(),
         "runner" => format!("replay it with the very program that made it ({made_by})"),
         _ => "the case was made of it, and it cannot be named here: replay it by its test".into(),
     }

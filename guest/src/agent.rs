@@ -61,7 +61,8 @@ impl Agent<'_> {
         let plan = self.plan;
         // The seed comes after it: an attached machine is the same for all seeds. The trace, too, whose buffers are for the steps.
         if let Some(scheduler) = &plan.scheduler {
-            self.under_test.attach(scheduler, &mut self.workers, self.reporter)?;
+            let traced = !plan.trace.is_empty();
+            self.under_test.attach(scheduler, traced, &mut self.workers, self.reporter)?;
         }
         let trace = Trace::start(plan)?;
         entropy::mix(&seed::entropy(plan.seed)).doing(|| "mix the seed into the kernel's random numbers".into())?;

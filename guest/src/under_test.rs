@@ -35,17 +35,19 @@ impl UnderTest {
     }
 
     /// Starts it and waits until the kernel says that it is attached, or it is gone, or its time is over.
+    /// `traced`: the plan asks for a trace.
     ///
     /// # Errors
     /// It cannot be started, or its events cannot be sent.
     pub fn attach(
         &mut self,
         plan: &SchedulerPlan,
+        traced: bool,
         workers: &mut Workers,
         reporter: &mut Reporter,
     ) -> Result<(), GuestError> {
         let since = clock::now();
-        let scheduler = self.scheduler.insert(Scheduler::start(plan, reporter)?);
+        let scheduler = self.scheduler.insert(Scheduler::start(plan, traced, reporter)?);
         let deadline = since.saturating_add(scheduler.attach_max().0);
         loop {
             match self.stand(workers, reporter)? {

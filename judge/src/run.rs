@@ -180,6 +180,7 @@ impl<'a> Run<'a> {
             | What::SchedulerSignalled { .. }
             | What::SchedulerExited { .. }
             | What::KernelLog(_)
+            | What::SchedExtDump { .. }
             | What::SchedulerOverdue(_) => self.scheduler.as_mut().is_some_and(|scheduler| scheduler.take(event)),
         };
         self.strays += u64::from(!fits);

@@ -138,12 +138,21 @@ fn a_stall_names_task_cpu_and_who_had_it() {
       | EXIT: runnable task stall
     pass not_starved (check, run): all workers ran, at least 10000 iterations
     ");
+    let traced = while_it_runs(&format!(
+        "{STALL}
+         scx dump CPU 0   : nr_run=1 flags=0x1
+         scx dump           curr=spin/0[811] class=ext_sched_class
+         scx dump   R kworker/1:2[61] *root -5200ms
+         scx exit 256
+         broken"
+    ));
+    assert!(traced.contains("did not run for 5.2 s on CPU 0 behind spin/0 [CPU 0]"), "{traced}");
     let idle = stalled("swapper/1[0]", "idle_sched_class");
     assert!(idle.contains("did not run for 5.2 s on CPU 1, which is idle"), "{idle}");
     let no_dump = while_it_runs(&format!("{STALL}\n scx exit 256\n broken"));
     insta::assert_snapshot!(no_dump, @r"
     fail no_stall (stall, run): stall: kworker/1:2 did not run for 5.2 s
-      on which CPU is not known: the scheduler printed no dump that shows the task
+      on which CPU is not known: there is no dump that shows the task
     pass not_starved (check, run): all workers ran, at least 10000 iterations
     ");
 }

@@ -82,6 +82,11 @@ pub enum What {
     SchedulerOverdue(SchedulerOverdue),
     /// The guest does not go on with the plan: the scheduler under test is not there. Comes in place of [`Self::Finished`].
     BrokenOff,
+    /// A line of the kernel's dump of a scheduler that it throws out.
+    SchedExtDump {
+        /// The line.
+        line: String,
+    },
 }
 
 /// The machine as the guest's sysfs shows it.

@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! payload ──files──▶ /run/ktstr/bin/<name> ──Scheduler::start──▶ process
-//! process ──output──▶ What::SchedulerOutput      kernel ──kernel, log──▶ What::SchedExt, What::KernelLog
+//! process ──output──▶ What::SchedulerOutput      kernel ──kernel, log, dump──▶ What::SchedExt, What::KernelLog, What::SchedExtDump
 //! ```
 //!
 //! Whether it is attached is what `/sys/kernel/sched_ext/state` says, never how much time has passed. Everything here only looks
 //! and never waits for the scheduler: the agent goes on with its heartbeat whatever the scheduler does to the machine.
 
+mod dump;
 mod files;
 mod kernel;
 mod log;
 mod output;
 mod process;
 
+use dump::Dump;
 use ktstr_channel::payload::SCHEDULER;
 use ktstr_init::clock;
 use ktstr_init::error::{Doing, GuestError};
@@ -52,6 +54,7 @@ pub struct Scheduler {
     pid: Pid,
     output: Output,
     log: KernelLog,
+    dump: Option<Dump>,
     state: SchedExtState,
     /// `enable_seq` before the start.
     seq_before: u64,
@@ -63,11 +66,11 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Unpacks the files and starts the process.
+    /// Unpacks the files and starts the process. `traced` says that the kernel's trace buffers are for something else.
     ///
     /// # Errors
     /// What is missing, or another scheduler that is there already.
-    pub fn start(plan: &SchedulerPlan, reporter: &mut Reporter) -> Result<Self, GuestError> {
+    pub fn start(plan: &SchedulerPlan, traced: bool, reporter: &mut Reporter) -> Result<Self, GuestError> {
         let doing = || format!("start the scheduler {}", plan.name);
         let state = kernel::state(Path::new(kernel::SCHED_EXT)).map_err(|error| GuestError::new(doing(), error))?;
         if state.state != DISABLED {
@@ -79,12 +82,13 @@ impl Scheduler {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").doing(doing)?;
         files::link_config(Path::new("/"), release.trim())?;
         let log = KernelLog::open()?;
+        let dump = if traced { None } else { Dump::open() };
         reporter.send(What::SchedExt(state.clone()))?;
         let process::Started { pid, stdout, stderr } = process::start(plan)?;
         reporter.send(What::SchedulerStarted { pid: pid.as_raw_nonzero().get().unsigned_abs() })?;
         let output = Output::new(stdout, stderr)?;
         let (plan, seq_before) = (plan.clone(), state.enable_seq);
-        Ok(Self { plan, pid, output, log, state, seq_before, exited: false, told: false, away_since: None })
+        Ok(Self { plan, pid, output, log, dump, state, seq_before, exited: false, told: false, away_since: None })
     }
 
     /// Guest time in which it has to be attached.
@@ -108,6 +112,9 @@ impl Scheduler {
             self.state = state;
         }
         self.log.look(reporter)?;
+        if let Some(dump) = &mut self.dump {
+            dump.look(reporter)?;
+        }
         self.output.look(reporter)
     }
 

@@ -1,4 +1,5 @@
-//! The kernel's dump of a scheduler that it has thrown out (`scx_dump_state` in kernel/sched/ext.c), as schedulers print it:
+//! The kernel's dump of a scheduler that it has thrown out (`scx_dump_state` in kernel/sched/ext.c), as its
+//! tracepoint has it, and as schedulers print it:
 //!
 //! ```text
 //! CPU 5   : nr_run=2 flags=0x1 cpu_rel=0 ops_qseq=812 pnt_seq=4031
@@ -9,9 +10,6 @@
 //!   R kworker/5:2[61] -5200ms              from 7.1 on with the scheduler in between: `kworker/5:2[61] *root -5200ms`
 //!      scx_state/flags=3/0x9 dsq_flags=0x0 ops_state/qseq=2/0
 //! ```
-
-use ktstr_model::scheduler::OutputLine;
-use ktstr_model::GuestNanos;
 
 /// Lines of a dump that are shown.
 const SHOWN: usize = 14;
@@ -28,12 +26,11 @@ pub(super) struct Place<'a> {
     pub(super) lines: Vec<&'a str>,
 }
 
-/// The CPU on whose runqueue `task` (`name[pid]`) was; none: nobody printed a dump, or the task is not in it.
-pub(super) fn find<'a>(output: &[(GuestNanos, &'a OutputLine)], task: &str) -> Option<Place<'a>> {
+/// The CPU on whose runqueue `task` (`name[pid]`) was; none: there is no dump, or the task is not in it.
+pub(super) fn find<'a>(lines: impl Iterator<Item = &'a str>, task: &str) -> Option<Place<'a>> {
     let mut place: Option<Place<'a>> = None;
     let (mut found, mut keep) = (false, true);
-    for (_, line) in output {
-        let text = line.text.as_str();
+    for text in lines {
         if let Some(cpu) = cpu_of(text) {
             if found {
                 break;

@@ -87,10 +87,11 @@ fn stall(run: &SchedulerRun<'_>, exit: &KernelExit, phase: Phase) -> Failure {
     let seconds = time.strip_suffix('s').and_then(|number| number.parse::<f64>().ok());
     let time = seconds.map_or(time.to_owned(), |seconds| format!("{seconds:.1} s"));
     let measured = format!("stall: {name} did not run for {time}");
-    let Some(place) = dump::find(&run.output, task) else {
+    let traced = dump::find(run.dump.iter().copied(), task);
+    let printed = || dump::find(run.output.iter().map(|(_, line)| line.text.as_str()), task);
+    let Some(place) = traced.or_else(printed) else {
         let failure = Failure::new(Cause::Stall, phase, measured, Some(exit.at));
-        return failure
-            .because(["on which CPU is not known: the scheduler printed no dump that shows the task".into()]);
+        return failure.because(["on which CPU is not known: there is no dump that shows the task".into()]);
     };
     let behind_rt = matches!(place.class, "rt_sched_class" | "dl_sched_class" | "stop_sched_class");
     let cause = if behind_rt { Cause::StallBehindRt } else { Cause::Stall };

@@ -30,6 +30,8 @@ pub(crate) struct SchedulerRun<'a> {
     states: Vec<(GuestNanos, &'a SchedExtState)>,
     output: Vec<(GuestNanos, &'a OutputLine)>,
     log: Vec<(GuestNanos, &'a KernelLine)>,
+    /// Lines of the kernel's dump.
+    dump: Vec<&'a str>,
     /// When it was told to end, first.
     signalled: Option<GuestNanos>,
     exited: Option<(GuestNanos, i32)>,
@@ -38,8 +40,8 @@ pub(crate) struct SchedulerRun<'a> {
 
 impl<'a> SchedulerRun<'a> {
     pub(crate) fn new(plan: &'a SchedulerPlan) -> Self {
-        let (states, output, log) = (Vec::new(), Vec::new(), Vec::new());
-        Self { plan, started: None, states, output, log, signalled: None, exited: None, overdue: None }
+        let (states, output, log, dump) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { plan, started: None, states, output, log, dump, signalled: None, exited: None, overdue: None }
     }
 
     /// Takes an event that is about it; whether it fits what came before.
@@ -50,6 +52,7 @@ impl<'a> SchedulerRun<'a> {
             What::SchedExt(state) => self.states.push((at, state)),
             What::SchedulerOutput(line) => self.output.push((at, line)),
             What::KernelLog(line) => self.log.push((at, line)),
+            What::SchedExtDump { line } => self.dump.push(line),
             What::SchedulerSignalled { .. } => drop(self.signalled.get_or_insert(at)),
             What::SchedulerExited { status } => return self.exited.replace((at, *status)).is_none(),
             What::SchedulerOverdue(overdue) => drop(self.overdue.get_or_insert((at, overdue))),

@@ -22,6 +22,7 @@
 //! scx state enabled          what the kernel says from here on
 //! scx out local=4 global=2   a line of its standard output; `err` of its standard error
 //! scx log 6 sched_ext: …     a line of the kernel's log, with its level
+//! scx dump CPU 0   : …       a line of the kernel's dump
 //! scx signal 2               it is told to end
 //! scx exit 256               its process has ended, with this wait status
 //! scx late attach 60s S      the guest has waited for `attach` or `detach` in vain; the state of the process

@@ -25,6 +25,7 @@ pub(super) fn statement(reader: &mut Reader, text: &str) -> Option<()> {
             let micros = reader.now / 1000;
             What::KernelLog(KernelLine { level: level.parse().ok()?, micros, text: text.into() })
         }
+        "dump" => What::SchedExtDump { line: rest.into() },
         "signal" => What::SchedulerSignalled { signal: rest.parse().ok()? },
         "exit" => What::SchedulerExited { status: rest.parse().ok()? },
         "late" => {

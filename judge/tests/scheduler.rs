@@ -140,6 +140,7 @@ fn a_stall_names_task_cpu_and_who_had_it() {
     ");
     let traced = while_it_runs(&format!(
         "{STALL}
+         scx dump kworker/u18:2[45] triggered exit kind 1026 on CPU 0:
          scx dump CPU 0   : nr_run=1 flags=0x1
          scx dump           curr=spin/0[811] class=ext_sched_class
          scx dump   R kworker/1:2[61] *root -5200ms
@@ -147,6 +148,16 @@ fn a_stall_names_task_cpu_and_who_had_it() {
          broken"
     ));
     assert!(traced.contains("did not run for 5.2 s on CPU 0 behind spin/0 [CPU 0]"), "{traced}");
+    let watchdog = while_it_runs(&format!(
+        "{STALL}
+         scx dump kworker/u18:2[45] triggered exit kind 1026 on CPU 0:
+         scx dump CPU 0   : nr_run=1 flags=0x1
+         scx dump           curr=kworker/u18:2[45] class=ext_sched_class
+         scx dump   R kworker/1:2[61] *root -5200ms
+         scx exit 256
+         broken"
+    ));
+    assert!(watchdog.contains("did not run for 5.2 s on CPU 0 [CPU 0]"), "{watchdog}");
     let idle = stalled("swapper/1[0]", "idle_sched_class");
     assert!(idle.contains("did not run for 5.2 s on CPU 1, which is idle"), "{idle}");
     let no_dump = while_it_runs(&format!("{STALL}\n scx exit 256\n broken"));

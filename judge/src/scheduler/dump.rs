@@ -2,6 +2,7 @@
 //! tracepoint has it, and as schedulers print it:
 //!
 //! ```text
+//! kworker/u18:2[45] triggered exit kind 1026 on CPU 3:
 //! CPU 5   : nr_run=2 flags=0x1 cpu_rel=0 ops_qseq=812 pnt_seq=4031
 //!           curr=spin/1[812] class=ext_sched_class
 //!
@@ -18,7 +19,7 @@ const SHOWN: usize = 14;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place<'a> {
     pub(super) cpu: u32,
-    /// What had the CPU: name and process id.
+    /// What had the CPU: name and process id; empty if that is the kernel's watchdog, which made the dump.
     pub(super) current: &'a str,
     /// Its scheduling class.
     pub(super) class: &'a str,
@@ -29,8 +30,11 @@ pub(super) struct Place<'a> {
 /// The CPU on whose runqueue `task` (`name[pid]`) was; none: there is no dump, or the task is not in it.
 pub(super) fn find<'a>(lines: impl Iterator<Item = &'a str>, task: &str) -> Option<Place<'a>> {
     let mut place: Option<Place<'a>> = None;
-    let (mut found, mut keep) = (false, true);
+    let (mut found, mut keep, mut watchdog) = (false, true, None);
     for text in lines {
+        if let Some((by, _)) = text.split_once(" triggered exit kind ") {
+            watchdog = Some(by.trim());
+        }
         if let Some(cpu) = cpu_of(text) {
             if found {
                 break;
@@ -40,7 +44,8 @@ pub(super) fn find<'a>(lines: impl Iterator<Item = &'a str>, task: &str) -> Opti
         }
         let Some(place) = &mut place else { continue };
         if let Some((current, class)) = current_of(text) {
-            (place.current, place.class) = (current, class);
+            let of_the_test = watchdog != Some(current);
+            (place.current, place.class) = (if of_the_test { current } else { "" }, class);
         }
         // Of the CPU what comes in front of its tasks, and of these only the one that stalled.
         if is_any_task(text) {

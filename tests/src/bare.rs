@@ -82,9 +82,14 @@ impl Bare {
     /// Runs the declaration of a target; recordings and reports go to `out`.
     #[must_use]
     pub fn run(&self, target: &str, options: &[&str]) -> Said {
-        let spec = Target::new(target).inputs().spec;
+        self.run_file(&Target::new(target).inputs().spec, options)
+    }
+
+    /// Runs a declaration; recordings and reports go to `out`.
+    #[must_use]
+    pub fn run_file(&self, spec: &Path, options: &[&str]) -> Said {
         let output = self.path("out");
-        let arguments = ["run", argument(&spec), "--kernel", argument(&self.kernel), "--output", argument(&output)];
+        let arguments = ["run", argument(spec), "--kernel", argument(&self.kernel), "--output", argument(&output)];
         self.ktstr(&[&arguments[..], options].concat())
     }
 

@@ -20,7 +20,7 @@ target() {
 # Values of timing $2 in the report of the run in directory $1, but for the first case.
 timings() { sed -nE "s/^ *\"$2\": ([0-9.e-]+),?\$/\1/p" "$1/report.json" | tail -n +2; }
 
-# Seconds from the decision to run a case to the first message of its guest.
+# Seconds from the decision to run a case to the first step of its scenario.
 start_of() { paste <(timings "$1" prepare) <(timings "$1" boot) | awk '{ print $1 + $2 }' | median; }
 
 for cpus in 4 16; do
@@ -42,7 +42,7 @@ within=$(paste <(timings "$scratch/five" prepare) <(timings "$scratch/five" boot
 awk -v alone="$(median <"$scratch/alone")" -v further="$(awk '{ print $1 + $2 + $3 + $4 }' <<<"$within" | median)" 'BEGIN {
   printf "one guest second, 4 CPUs  %5.2f s   (a process of its own; at most 1), %.2f s for each further case\n", alone / 1e9, further
 }'
-awk -v own="$(awk '{ print $1 + $4 }' <<<"$within" | median)" 'BEGIN { printf "own time around a guest   %5.3f s   (to the start of the guest, and the judge)\n", own }'
+awk -v own="$(awk '{ print $1 + $4 }' <<<"$within" | median)" 'BEGIN { printf "own time around a guest   %5.3f s   (to the start of the guest, and the judge; at most 0.050)\n", own }'
 
 since=$(now)
 target second "$scratch/half0" TEST_TOTAL_SHARDS=2 TEST_SHARD_INDEX=0 &

@@ -44,7 +44,7 @@ def _no_kernel_impl(_ctx):
 
 no_kernel = rule(implementation = _no_kernel_impl, doc = "What no snapshot is of.")
 
-# A kernel that has just booted has touched some 150 MiB.
+# A kernel that has just booted has touched some 90 MiB; the emulator has its own memory, too.
 def _virtual_resources(_os, _inputs):
     return {"cpu": 1, "memory": 512}
 

@@ -10,8 +10,8 @@ private() {
   awk '/^[0-9a-f]+-[0-9a-f]+ / { ram = $NF ~ /\/ram[0-9]+$/ } ram && /^Private_Dirty:/ { sum += $2 } END { print sum + 0 }' "/proc/$1/smaps" 2>/dev/null || true
 }
 
-# The emulator of runner $1.
-emulator_of() { cat "/proc/$1"/task/*/children 2>/dev/null | awk '{ print $1; exit }'; }
+# The emulator of runner $1; nothing if there is none.
+emulator_of() { awk '{ print $1; exit }' "/proc/$1"/task/*/children 2>/dev/null || true; }
 
 shards=()
 for ((i = 0; i < CLONES; i++)); do
@@ -40,5 +40,5 @@ for shard in "${shards[@]}"; do
   }
 done
 printf '%s\n' "${seen[@]}" | sort -n | awk '{ value[NR] = $1 } END {
-  printf "private memory, %d clones  %4.1f MB at most, %.1f MB in the middle (at most 30)\n", NR, value[NR] / 1024, value[int((NR + 1) / 2)] / 1024
+  printf "private memory, %d clones  %4.1f MB at most, %.1f MB in the middle, at the end of a case (at most 30 before its workload)\n", NR, value[NR] / 1024, value[int((NR + 1) / 2)] / 1024
 }'

@@ -1,6 +1,6 @@
 //! A case: one run of one machine, everything that decides what it does.
 
-use crate::{Check, ExpectedFailure, Plan, Topology};
+use crate::{Check, ExpectedFailure, Plan, StartMode, Topology};
 use serde::{Deserialize, Serialize};
 
 /// What runs the machine.
@@ -43,36 +43,11 @@ impl Clock {
     }
 }
 
-/// Where the machine of a case begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StartMode {
-    /// At the kernel's entry.
-    #[default]
-    Boot,
-    /// From a snapshot: a machine that booted once and was saved for all cases with the same kernel, topology, command line and clock.
-    Snapshot,
-}
-
-impl StartMode {
-    /// The name as users write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Boot => "boot",
-            Self::Snapshot => "snapshot",
-        }
-    }
-
-    /// Whether it is the default; for serde.
-    pub(crate) fn is_boot(&self) -> bool {
-        *self == Self::Boot
-    }
-}
-
 /// The content of one input of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Input {
-    /// What it is: `agent`, `emulator`, `runner`; `scheduler` of a case that has one; `kernel` and `init` of a case that boots, `snapshot` of one that does not.
+    /// What it is: `agent`, `emulator`, `runner`; `scheduler` of a case that has one; `kernel` and `init` of a case that boots,
+    /// `snapshot` or `attached` of one that starts from such a snapshot.
     pub name: String,
     /// Lower-case hexadecimal SHA-256 of its content.
     pub sha256: String,

@@ -27,7 +27,7 @@ pub mod units;
 pub mod verdict;
 pub mod work;
 
-pub use case::{Backend, Case, Clock, StartMode};
+pub use case::{Backend, Case, Clock};
 pub use check::{Bound, Check, Origin};
 pub use cpuset::CpuSet;
 pub use event::{Event, GuestNanos, What};

@@ -6,7 +6,7 @@
 use crate::topology::TopologySpec;
 use crate::units::Nanos;
 use crate::work::{Policy, Work};
-use crate::{field, Backend, Clock, ExpectedFailure, FieldError, SchedulerSpec, StartMode, TraceEvent};
+use crate::{field, Backend, Clock, ExpectedFailure, FieldError, SchedulerSpec, StartSpec, TraceEvent};
 use serde::{Deserialize, Serialize};
 
 /// Version of the format; another one is refused.
@@ -44,8 +44,8 @@ pub struct TestSpec {
     /// What time follows, one for each topology.
     pub clocks: Vec<Clock>,
     /// Where the machines begin.
-    #[serde(default, skip_serializing_if = "StartMode::is_boot")]
-    pub start: StartMode,
+    #[serde(default, skip_serializing_if = "StartSpec::is_boot")]
+    pub start: StartSpec,
     /// Added to the kernel's command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_args: Vec<String>,

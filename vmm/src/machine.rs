@@ -27,17 +27,22 @@ pub trait MachineBackend: Send + Sync {
     /// A spec that cannot be, a missing file, an emulator that does not come up.
     fn start(&self, spec: &MachineSpec) -> Result<Box<dyn Machine>, StartError>;
 
-    /// Boots `spec` and lets it run until the guest writes to [`ktstr_channel::ports::SAVE_PORT`]; saves RAM, CPUs and devices
+    /// Starts `spec` and lets it run until the guest writes to [`ktstr_channel::ports::SAVE_PORT`]; saves RAM, CPUs and devices
     /// into the new or empty directory `into`, and ends the machine. The window is not a part of the save.
     ///
-    /// `stop` is asked often, and ends it.
-    ///
-    /// The guest has 40 s of CPU time and 4 s for each CPU to get there; if all its CPUs have halted, two minutes.
+    /// A guest that boots has 40 s of CPU time and 4 s for each CPU to get there; if all its CPUs have halted, two minutes. What one
+    /// does that goes on behind a save is the caller's affair: `give_up` is asked often, told the CPU time that the machine has used,
+    /// and ends it by a reason, which reads after "the guest was to stop itself for a save, and".
     ///
     /// # Errors
     /// Those of [`MachineBackend::start`]; a guest that ended or did not stop itself, or was interrupted; files that cannot be written. What is in `into`
     /// then is no save.
-    fn save(&self, spec: &MachineSpec, into: &Path, stop: &dyn Fn() -> bool) -> Result<SavedMachine, StartError>;
+    fn save(
+        &self,
+        spec: &MachineSpec,
+        into: &Path,
+        give_up: &mut dyn FnMut(Duration) -> Option<String>,
+    ) -> Result<SavedMachine, StartError>;
 }
 
 /// A machine, from its first instruction to its exit. Dropping it ends it.

@@ -30,6 +30,16 @@ pub fn save_then(rest: &MicroGuest) -> MicroGuest {
     guest
 }
 
+/// Adds 1 to [`KEPT`], stops itself for a save and goes on as `rest`.
+pub fn add_and_save_then(rest: &MicroGuest) -> MicroGuest {
+    let at = KEPT.to_le_bytes();
+    let add: (&[u8], &str) = (&[0xff, 0x05, at[0], at[1], at[2], at[3]], "inc  dword ptr [KEPT]");
+    let mut guest = MicroGuest::new(&[add]).then(SAVE);
+    guest.code.extend(&rest.code);
+    guest.others.extend(rest.others.iter().cloned());
+    guest
+}
+
 /// Writes `text` to the first serial port and stops itself for a save.
 pub fn print_and_save(text: &str) -> MicroGuest {
     printing(text).then(SAVE).then(HANG)

@@ -17,7 +17,7 @@ pub(super) const PAGE_BYTES: usize = 4096;
 const CHUNK_PAGES: usize = 256;
 
 /// Calls `visit` with the offset and the bytes of each page of `file` that is not zero; the last page may be short.
-pub(super) fn for_each_page(file: &File, mut visit: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn for_each_page(file: &File, mut visit: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK_PAGES * PAGE_BYTES];
     let mut from = 0;
     while let Some((start, end)) = next_data(file, from)? {

@@ -20,6 +20,7 @@ mod pack;
 pub use description::Description;
 pub use error::SavedError;
 
+pub(crate) use content::for_each_page;
 pub(crate) use description::FORMAT;
 pub(crate) use host::real_clock_host;
 

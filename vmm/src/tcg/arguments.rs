@@ -28,6 +28,8 @@ pub(super) enum Origin<'a> {
     /// A save, whose RAM files are only read. What is loaded as a kernel is never run: the saved machine has had one, and the
     /// emulator wants the same parts to be there.
     Saved { stub: RawFd },
+    /// A save, on a machine that the guest can stop for another save: its RAM files are those of the new one.
+    SavedToSave { stub: RawFd },
 }
 
 /// What is booted.
@@ -81,9 +83,10 @@ pub(super) fn arguments(
             stop_for_a_save(&mut line);
             kernel(&mut line, boot);
         }
-        Origin::Saved { stub } => {
-            line.pair("-incoming", "defer");
-            line.pair("-kernel", format!("/proc/self/fd/{stub}"));
+        Origin::Saved { stub } => incoming(&mut line, stub),
+        Origin::SavedToSave { stub } => {
+            stop_for_a_save(&mut line);
+            incoming(&mut line, stub);
         }
     }
     line.0
@@ -106,6 +109,11 @@ fn kernel(line: &mut Line, boot: Boot<'_>) {
         line.pair("-initrd", initramfs);
     }
     line.pair("-append", boot.command_line);
+}
+
+fn incoming(line: &mut Line, stub: RawFd) {
+    line.pair("-incoming", "defer");
+    line.pair("-kernel", format!("/proc/self/fd/{stub}"));
 }
 
 /// A device by which the guest stops the machine. It has no state of its own, so the machines that start from the save do without

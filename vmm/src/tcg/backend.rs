@@ -12,8 +12,10 @@ use crate::{
 use ktstr_model::{Backend, Clock, Mebibytes, Topology};
 use serde_json::json;
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Most CPUs: under the real clock what was seen to boot; under the virtual clock all CPUs share 125 million instructions a second,
 /// and 64 of them do not reach init in two minutes.
@@ -52,20 +54,45 @@ impl TcgBackend {
 
     fn start_saved(&self, spec: &MachineSpec, saved: &SavedMachine) -> Result<(Launched, GuestMemory), StartError> {
         let ram = ram::open_in(saved.directory(), &spec.topology)?;
+        let mut launched = self.restored(spec, saved, &ram, None)?;
+        let memory = ram::private(launched.process.id(), &spec.topology, &ram, launched.window.take())?;
+        Ok((launched, memory))
+    }
+
+    /// A machine that has taken the state of `saved` and stands still, with `ram` as its memory. It can be stopped by its guest for
+    /// another save if it is given a file for that.
+    fn restored(
+        &self,
+        spec: &MachineSpec,
+        saved: &SavedMachine,
+        ram: &[Arc<File>],
+        next: Option<&File>,
+    ) -> Result<Launched, StartError> {
         let path = saved.directory().join(STATE);
         let state = File::open(&path).map_err(|source| SavedError::File { doing: "read", path, source })?;
         let stub = stub::make().map_err(|source| StartError::Host { doing: "make a stub for the kernel", source })?;
-        let origin = Origin::Saved { stub: stub.as_raw_fd() };
-        let also = [stub.as_raw_fd(), state.as_raw_fd()];
-        let mut launched = launch(&self.emulator, spec, origin, &ram, &also)?;
+        let stub = stub.as_raw_fd();
+        let origin = if next.is_some() { Origin::SavedToSave { stub } } else { Origin::Saved { stub } };
+        let also: Vec<RawFd> = [stub, state.as_raw_fd()].into_iter().chain(next.map(AsRawFd::as_raw_fd)).collect();
+        let mut launched = launch(&self.emulator, spec, origin, ram, &also)?;
         let wanted = describe(spec, &launched);
         saved.description().check_fits(&wanted, saved.directory())?;
         launched.steer(|qmp| restore(qmp, state.as_raw_fd()))?;
         if spec.clock == Clock::Virtual {
             launched.steer(settle)?;
         }
-        let memory = ram::private(launched.process.id(), &spec.topology, &ram, launched.window.take())?;
-        Ok((launched, memory))
+        Ok(launched)
+    }
+
+    /// A machine that stands still before its way to a save into `state`.
+    fn to_be_saved(&self, spec: &MachineSpec, ram: &[Arc<File>], state: &File) -> Result<Launched, StartError> {
+        match &spec.start {
+            Start::Boot => {
+                let files = BootFiles::open(spec)?;
+                launch(&self.emulator, spec, Origin::Save(files.boot(spec)), ram, &[state.as_raw_fd()])
+            }
+            Start::Saved(saved) => self.restored(spec, saved, ram, Some(state)),
+        }
     }
 }
 
@@ -91,18 +118,24 @@ impl MachineBackend for TcgBackend {
         Ok(Box::new(TcgMachine { process, qmp, version, memory, console, directory, exit: None }))
     }
 
-    fn save(&self, spec: &MachineSpec, into: &Path, stop: &dyn Fn() -> bool) -> Result<SavedMachine, StartError> {
+    fn save(
+        &self,
+        spec: &MachineSpec,
+        into: &Path,
+        give_up: &mut dyn FnMut(Duration) -> Option<String>,
+    ) -> Result<SavedMachine, StartError> {
         self.check(&spec.topology, spec.clock, "topology")?;
-        let files = BootFiles::open(spec)?;
         let unwritable = |path: &Path, source| SavedError::File { doing: "write", path: path.to_owned(), source };
         std::fs::create_dir_all(into).map_err(|source| unwritable(into, source))?;
-        let ram = ram::make_in(into, &spec.topology)?;
+        let ram = match &spec.start {
+            Start::Boot => ram::make_in(into, &spec.topology)?,
+            Start::Saved(saved) => ram::copy_in(saved.directory(), into, &spec.topology)?,
+        };
         let path = into.join(STATE);
         let state = File::create_new(&path).map_err(|source| unwritable(&path, source))?;
-        let also = [state.as_raw_fd()];
-        let launched = launch(&self.emulator, spec, Origin::Save(files.boot(spec)), &ram, &also)?;
+        let launched = self.to_be_saved(spec, &ram, &state)?;
         let description = describe(spec, &launched);
-        save::save(launched, spec.topology.cpus(), state.as_raw_fd(), stop)?;
+        save::save(launched, spec, state.as_raw_fd(), give_up)?;
         let saved = SavedMachine::seal(into, ram.len(), description)?;
         tracing::debug!(into = %into.display(), topology = %spec.topology, clock = spec.clock.name(), "machine saved");
         Ok(saved)

@@ -3,13 +3,13 @@
 use super::launch::OpenWindow;
 use super::memory_map;
 use crate::memory::Segment;
-use crate::saved::ram_name;
+use crate::saved::{for_each_page, ram_name};
 use crate::{GuestMemory, SavedError, StartError};
 use ktstr_model::Topology;
 use rustix::fs::MemfdFlags;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +37,18 @@ pub(super) fn make_in(directory: &Path, topology: &Topology) -> Result<Vec<Arc<F
         Ok(Arc::new(open().map_err(unusable)?))
     };
     memory_map::node_bytes(topology).into_iter().enumerate().map(make).collect()
+}
+
+/// RAM of the save in `from`, copied into new files of another save.
+pub(super) fn copy_in(from: &Path, directory: &Path, topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
+    let old = open_in(from, topology)?;
+    let new = make_in(directory, topology)?;
+    for (node, (old, new)) in old.iter().zip(&new).enumerate() {
+        let path = directory.join(ram_name(node));
+        for_each_page(old, |offset, page| new.write_all_at(page, offset))
+            .map_err(|source| SavedError::File { doing: "write", path, source })?;
+    }
+    Ok(new)
 }
 
 /// RAM of a save, to be read only.

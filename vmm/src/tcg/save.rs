@@ -4,7 +4,7 @@ use super::launch::{Launched, START_TIMEOUT};
 use super::qmp::{poll_until, Qmp};
 use super::restore::agree;
 use crate::console::find_panic;
-use crate::{MachineError, SavedError, StartError};
+use crate::{MachineError, MachineSpec, SavedError, Start, StartError};
 use rustix::event::{PollFd, PollFlags};
 use serde_json::{json, Value};
 use std::os::fd::RawFd;
@@ -24,23 +24,30 @@ const POLL: Duration = Duration::from_millis(2);
 /// How much of the console an error carries.
 const CONSOLE_BYTES_MAX: usize = 2048;
 
-/// Lets the machine run, saves its state into the open file `state`, and ends it. Gives the emulator's version.
+/// What ends the way to a save, once there is a reason; it is told the CPU time so far.
+pub(super) type GiveUp<'a> = &'a mut dyn FnMut(Duration) -> Option<String>;
+
+/// Lets the machine of `spec` run, saves its state into the open file `state`, and ends it.
 pub(super) fn save(
     mut launched: Launched,
-    cpus: u32,
+    spec: &MachineSpec,
     state: RawFd,
-    stop: &dyn Fn() -> bool,
-) -> Result<String, StartError> {
+    give_up: GiveUp<'_>,
+) -> Result<(), StartError> {
     launched.steer(|qmp| qmp.execute("cont", json!({}), START_TIMEOUT))?;
-    wait_for_stop(&mut launched, cpus, stop)?;
+    // What a guest does behind a save, only the caller knows.
+    let patience = (spec.start == Start::Boot).then(|| Patience::new(spec.topology.cpus(), Instant::now()));
+    wait_for_stop(&mut launched, patience, give_up)?;
     launched.steer(|qmp| write_state(qmp, state))?;
-    launched.process.kill().map_err(|source| StartError::Host { doing: "end the emulator", source })?;
-    Ok(launched.version)
+    launched.process.kill().map_err(|source| StartError::Host { doing: "end the emulator", source }).map(drop)
 }
 
 /// Waits until the guest has stopped itself.
-fn wait_for_stop(launched: &mut Launched, cpus: u32, stop: &dyn Fn() -> bool) -> Result<(), StartError> {
-    let mut patience = Patience::new(cpus, Instant::now());
+fn wait_for_stop(
+    launched: &mut Launched,
+    mut patience: Option<Patience>,
+    give_up: GiveUp<'_>,
+) -> Result<(), StartError> {
     let host = |source| StartError::Host { doing: "watch the emulator", source };
     loop {
         launched.qmp.drain().map_err(host)?;
@@ -48,14 +55,18 @@ fn wait_for_stop(launched: &mut Launched, cpus: u32, stop: &dyn Fn() -> bool) ->
             return refuse_panic(launched);
         }
         if let Some(status) = launched.process.ended().map_err(host)? {
-            return Err(not_reached(launched, format!("the machine ended ({status}): {}", launched.process.log())));
+            let log = launched.process.log();
+            if status.code().is_none() {
+                return Err(StartError::EmulatorEnded { status: status.to_string(), log });
+            }
+            return Err(not_reached(launched, format!("the machine ended ({status}): {log}")));
         }
-        if stop() {
-            return Err(not_reached(launched, "it was interrupted".to_owned()));
+        let cpu_time = launched.process.cpu_time();
+        if let Some(reason) = give_up(cpu_time) {
+            return Err(not_reached(launched, reason));
         }
-        if patience.is_over(launched.process.cpu_time(), Instant::now()) {
-            let cpu_time = launched.process.cpu_time().as_secs();
-            return Err(not_reached(launched, format!("it did not within {cpu_time} s of CPU time")));
+        if patience.as_mut().is_some_and(|patience| patience.is_over(cpu_time, Instant::now())) {
+            return Err(not_reached(launched, format!("it did not within {} s of CPU time", cpu_time.as_secs())));
         }
         let process = launched.process.as_pollable();
         let control = launched.qmp.as_pollable();

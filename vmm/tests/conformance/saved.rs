@@ -5,7 +5,7 @@ use ktstr_model::{Clock, Topology};
 use ktstr_testing::micro_guest::{self, KEPT, KEPT_VALUE, RESULT, STORED};
 use ktstr_testing::MicroGuest;
 use ktstr_vmm::{Exit, Gpa, Machine, SavedMachine};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,6 +49,26 @@ fn it_goes_on_behind_the_instruction_with_its_memory() {
         for _ in 0..3 {
             assert_eq!(saver.exit(), Exit::Guest { code: (KEPT_VALUE as u8 & 0x7f) + 1 });
         }
+    }
+}
+
+#[test]
+fn a_machine_from_a_save_can_be_saved_again() {
+    let kept = |save: &Save| {
+        let ram = std::fs::File::open(save.directory.path().join("ram0")).expect("opens");
+        let mut word = [0; 4];
+        ram.read_exact_at(&mut word, u64::from(KEPT)).expect("reads");
+        u32::from_le_bytes(word) - KEPT_VALUE
+    };
+    for clock in CLOCKS {
+        let saver = Saver::new(&micro_guest::add_and_save_then(&micro_guest::add_to_kept()), clock);
+        let second = saver.clone().save();
+        assert_eq!((kept(&saver.save), kept(&second)), (0, 1));
+        for _ in 0..2 {
+            assert_eq!(saver.clone().from(&second).run().0, Exit::Guest { code: 2 });
+        }
+        // One that is not to be saved runs past the second instruction.
+        assert_eq!(saver.exit(), Exit::Guest { code: 2 });
     }
 }
 

@@ -21,7 +21,7 @@ fn refusal(prepared: &Prepared) -> String {
 
 fn save_refusal(guest: &MicroGuest) -> String {
     let directory = tempfile::tempdir().expect("a directory");
-    backend().save(&Prepared::new(guest).spec, directory.path(), &|| false).expect_err("saved").to_string()
+    backend().save(&Prepared::new(guest).spec, directory.path(), &mut |_| None).expect_err("saved").to_string()
 }
 
 #[test]
@@ -33,6 +33,15 @@ fn a_guest_that_ends_instead() {
     );
     let error = save_refusal(&micro_guest::print_and_reset("no init\r\n"));
     assert!(error.ends_with("its console ends with: no init\r\n"), "{error}");
+}
+
+#[test]
+fn a_guest_that_is_given_up() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let prepared = Prepared::new(&micro_guest::count());
+    let mut give_up = |cpu: std::time::Duration| (!cpu.is_zero()).then(|| "it was too slow".to_owned());
+    let error = backend().save(&prepared.spec, directory.path(), &mut give_up).expect_err("saved").to_string();
+    assert!(error.starts_with("the guest was to stop itself for a save, and it was too slow; "), "{error}");
 }
 
 #[test]
@@ -104,6 +113,6 @@ fn a_damaged_one() {
 fn a_directory_that_holds_another_save() {
     let prepared = Prepared::new(&guest());
     let save = prepared.save();
-    let error = backend().save(&prepared.spec, save.directory.path(), &|| false).expect_err("saved").to_string();
+    let error = backend().save(&prepared.spec, save.directory.path(), &mut |_| None).expect_err("saved").to_string();
     assert!(error.starts_with("cannot write ") && error.contains("/ram0 of the saved machine"), "{error}");
 }

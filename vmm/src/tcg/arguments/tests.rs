@@ -86,6 +86,10 @@ fn a_save_can_be_stopped_by_its_guest_and_what_starts_from_it_shares_nothing() {
     let saved = words(Origin::Saved { stub: 30 });
     assert!(saved.ends_with("-seed 7 -incoming defer -kernel /proc/self/fd/30"), "{saved}");
     assert!(saved.contains("mem-path=/proc/self/fd/20,share=off,readonly=on,rom=off "), "{saved}");
+    // A save of what started from a save: both.
+    let next = words(Origin::SavedToSave { stub: 30 });
+    let expected = "-device pvpanic,ioport=0x505,events=1 -action panic=pause -incoming defer -kernel /proc/self/fd/30";
+    assert!(next.ends_with(expected) && next.contains("mem-path=/proc/self/fd/20,share=on "), "{next}");
 }
 
 #[test]

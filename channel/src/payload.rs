@@ -14,6 +14,9 @@ use std::io::{self, Write};
 pub const AGENT: &str = "agent";
 /// Name of the blob that holds the plan: a [`ktstr_model::Plan`] in postcard.
 pub const PLAN: &str = "plan";
+/// Name of the blob that stands in place of the plan in a machine that is saved with the scheduler attached: a
+/// [`ktstr_model::SchedulerPlan`] in postcard.
+pub const ATTACH: &str = "attach";
 /// Name of the blob that holds the files of the scheduler under test: an [`archive`](crate::archive).
 pub const SCHEDULER: &str = "scheduler";
 

@@ -32,10 +32,19 @@ const CGROUP_POLL_NS: u64 = 500_000;
 /// # Errors
 /// The first thing that could not be done.
 pub fn run(plan: &Plan, reporter: &mut Reporter) -> Result<(), GuestError> {
-    process::become_fifo(AGENT_PRIORITY).doing(|| format!("take SCHED_FIFO {AGENT_PRIORITY}"))?;
+    come_first()?;
+    go_on(plan, UnderTest::default(), reporter)
+}
+
+/// Gets a CPU whenever it wants one, whoever else does.
+pub(crate) fn come_first() -> Result<(), GuestError> {
+    process::become_fifo(AGENT_PRIORITY).doing(|| format!("take SCHED_FIFO {AGENT_PRIORITY}"))
+}
+
+/// Carries out `plan`; what is `under_test` may be there already.
+pub(crate) fn go_on(plan: &Plan, under_test: UnderTest, reporter: &mut Reporter) -> Result<(), GuestError> {
     let cgroups = Cgroups::new(Path::new(controllers::MOUNT), &plan.cgroups)?;
     let workers = Workers::new(plan)?;
-    let under_test = UnderTest::default();
     let mut agent = Agent { plan, cgroups, workers, segment: 0, under_test, reporter };
     agent.workers.board.segment.store(word_before(0), Ordering::SeqCst);
     let carried_out = agent.carry_out();
@@ -60,9 +69,11 @@ impl Agent<'_> {
     fn carry_out(&mut self) -> Result<(), GuestError> {
         let plan = self.plan;
         // The seed comes after it: an attached machine is the same for all seeds. The trace, too, whose buffers are for the steps.
-        if let Some(scheduler) = &plan.scheduler {
-            let traced = !plan.trace.is_empty();
-            self.under_test.attach(scheduler, traced, &mut self.workers, self.reporter)?;
+        let traced = !plan.trace.is_empty();
+        match &plan.scheduler {
+            Some(_) if self.under_test.was_started() => self.under_test.is_traced(traced)?,
+            Some(scheduler) => self.under_test.attach(scheduler, traced, &mut self.workers, self.reporter)?,
+            None => {}
         }
         let trace = Trace::start(plan)?;
         entropy::mix(&seed::entropy(plan.seed)).doing(|| "mix the seed into the kernel's random numbers".into())?;

@@ -5,12 +5,14 @@
 //! Plan ──agent──▶ cgroups, workers (processes), holds ──▶ events through the reporter of stage one
 //! worker ──telemetry──▶ shared memory ──agent──▶ WorkerReport
 //! SchedulerPlan ──scheduler──▶ the scheduler under test, attached before the first step, told to end after the last
+//! SchedulerPlan ──attached──▶ a machine that is saved with it attached, and goes on as any other for each plan
 //! ```
 //!
 //! The guest writes down facts and never decides whether a test passed. It does not panic: whatever goes wrong is an event, and
 //! the machine ends ([`ktstr_init::program`]).
 
 pub mod agent;
+pub mod attached;
 pub mod cgroups;
 pub mod faults;
 pub mod litter;

@@ -34,6 +34,22 @@ impl UnderTest {
         self.gone
     }
 
+    /// Whether it was started, in this machine or in the one that was saved.
+    pub fn was_started(&self) -> bool {
+        self.scheduler.is_some()
+    }
+
+    /// Leaves the kernel's trace buffers to the trace of the plan, if it asks for one.
+    ///
+    /// # Errors
+    /// That of the kernel.
+    pub fn is_traced(&mut self, traced: bool) -> Result<(), GuestError> {
+        match &mut self.scheduler {
+            Some(scheduler) if traced => scheduler.leave_trace(),
+            _ => Ok(()),
+        }
+    }
+
     /// Starts it and waits until the kernel says that it is attached, or it is gone, or its time is over.
     /// `traced`: the plan asks for a trace.
     ///

@@ -20,6 +20,8 @@ pub struct Reporter {
     mapping: WindowMapping,
     ring: RingWriter,
     next_beat: u64,
+    /// What is sent again in each machine that starts from a save.
+    kept: Option<Vec<Event>>,
 }
 
 impl Reporter {
@@ -43,10 +45,16 @@ impl Reporter {
             .map_err(|error| error.hint("the kernel has to be built with CONFIG_DEVMEM, and not locked down"))?;
         mapping.window().check().doing(doing)?;
         let ring = RingWriter::open(mapping.window());
-        Ok(Self { mapping, ring, next_beat: 0 })
+        Ok(Self { mapping, ring, next_beat: 0, kept: None })
     }
 
-    /// Takes the window as it is now: that of a machine which has just been started from a save is a new one.
+    /// Keeps what is sent from here on, for the machines that will start from a save.
+    pub fn keep(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// Takes the window as it is now: that of a machine which has just been started from a save is a new one. What was kept is sent again,
+    /// with its times: the host of this machine has not seen it.
     ///
     /// # Errors
     /// There is no window.
@@ -54,6 +62,10 @@ impl Reporter {
         self.mapping.window().check().doing(|| "find the window of the machine that started from a save".into())?;
         self.ring = RingWriter::open(self.mapping.window());
         self.next_beat = 0;
+        for event in self.kept.take().unwrap_or_default() {
+            self.send_at(event.at.0, event.what)?;
+            self.beat();
+        }
         Ok(())
     }
 
@@ -71,7 +83,9 @@ impl Reporter {
     /// If it cannot be sent.
     pub fn send_at(&mut self, at: u64, what: What) -> Result<(), GuestError> {
         let doing = || "send an event to the host".to_owned();
-        let encoded = Frame::encode(&Event { at: GuestNanos(at), what });
+        let event = Event { at: GuestNanos(at), what };
+        let encoded = Frame::encode(&event);
+        self.kept.iter_mut().for_each(|kept| kept.push(event.clone()));
         let frame = encoded.inspect_err(|_| self.mapping.window().drop_event()).doing(doing)?;
         for part in self.ring.parts(&frame) {
             self.mapping.need(part).doing(doing)?;
@@ -163,6 +177,22 @@ pub(crate) mod tests {
         let host = Window::create(&path).expect("a window");
         let guest = Reporter::over(&path, 0).expect("reaches it");
         (directory, host, guest)
+    }
+
+    #[test]
+    fn what_was_kept_is_sent_again_to_a_new_window() {
+        let (directory, host, mut guest) = both_ends();
+        guest.send(What::Ready).expect("is sent");
+        guest.keep();
+        guest.send_at(7, What::StepStarted { step: 1 }).expect("is sent");
+        assert_eq!(RingReader::default().poll(&host).events.len(), 2);
+        // As after the start from a save: another window is where the old one was.
+        let host = Window::create(&directory.path().join("window")).expect("a window");
+        guest.start_over().expect("is there");
+        guest.send_at(9, What::Ready).expect("is sent");
+        let seen: Vec<(u64, What)> =
+            RingReader::default().poll(&host).events.into_iter().map(|event| (event.at.0, event.what)).collect();
+        assert_eq!(seen, [(7, What::StepStarted { step: 1 }), (9, What::Ready)]);
     }
 
     #[test]

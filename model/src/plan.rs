@@ -13,7 +13,7 @@ pub const WORKERS_MAX: u32 = 4096;
 pub const SEGMENTS_MAX: u32 = 4096;
 
 /// The orders of a case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// Varies when things happen in the guest.
     pub seed: u64,

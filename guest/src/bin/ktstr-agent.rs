@@ -1,12 +1,20 @@
-//! Process 1 of the guest once the payload is there: carries out the plan.
+//! Process 1 of the guest once the payload is there: carries out the plan, or attaches a scheduler in a machine that is to be saved.
 
-use ktstr_guest::{agent, sys::process};
+use ktstr_channel::payload;
+use ktstr_guest::{agent, attached, sys::process};
 use ktstr_init::error::{Doing, GuestError};
 use ktstr_init::{program, reporter::Reporter, stage_one};
-use ktstr_model::Plan;
+use std::io::ErrorKind;
 
 fn main() {
-    program::run(open, |reporter| agent::run(&read_plan()?, reporter))
+    program::run(open, |reporter| match part(payload::ATTACH)? {
+        Some(bytes) => attached::run(&postcard::from_bytes(&bytes).doing(|| decode(payload::ATTACH))?, reporter),
+        None => {
+            let missing = || GuestError::new("read the plan", "there is none in the payload");
+            let bytes = part(payload::PLAN)?.ok_or_else(missing)?;
+            agent::run(&postcard::from_bytes(&bytes).doing(|| decode(payload::PLAN))?, reporter)
+        }
+    })
 }
 
 fn open() -> Result<Reporter, GuestError> {
@@ -15,8 +23,15 @@ fn open() -> Result<Reporter, GuestError> {
     Reporter::open()
 }
 
-fn read_plan() -> Result<Plan, GuestError> {
-    let path = stage_one::payload_path(ktstr_channel::payload::PLAN);
-    let bytes = std::fs::read(&path).doing(|| format!("read {}", path.display()))?;
-    postcard::from_bytes(&bytes).doing(|| format!("decode the plan in {}", path.display()))
+/// A part of the payload that stage one has unpacked, if it is there.
+fn part(name: &str) -> Result<Option<Vec<u8>>, GuestError> {
+    let path = stage_one::payload_path(name);
+    match std::fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).doing(|| format!("read {}", path.display())),
+    }
+}
+
+fn decode(name: &str) -> String {
+    format!("decode {name} of the payload")
 }

@@ -7,14 +7,14 @@
 //!
 //! It can do without it: a kernel without the tracepoint has no dump, and a case that asks for a trace has the buffers for that.
 
-use ktstr_init::error::GuestError;
+use ktstr_init::error::{Doing, GuestError};
 use ktstr_init::mounts;
 use ktstr_init::reporter::Reporter;
 use ktstr_model::What;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The tracepoint, in tracefs and in a line of its text.
 const ENABLE: &str = "events/sched_ext/sched_ext_dump/enable";
@@ -30,6 +30,7 @@ const READS_A_LOOK: u32 = 64;
 /// A dump that may come.
 #[derive(Debug)]
 pub(super) struct Dump {
+    root: PathBuf,
     pipe: OwnedFd,
     /// The beginning of a line.
     rest: Vec<u8>,
@@ -57,7 +58,15 @@ impl Dump {
         }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let pipe = rustix::fs::open(root.join("trace_pipe"), flags, Mode::empty()).ok()?;
-        Some(Self { pipe, rest: Vec::new(), room: LINES_MAX })
+        Some(Self { root: root.to_owned(), pipe, rest: Vec::new(), room: LINES_MAX })
+    }
+
+    /// Listens no more: the buffers are as free as if it never had.
+    ///
+    /// # Errors
+    /// That of the kernel.
+    pub(super) fn close(self) -> Result<(), GuestError> {
+        fs::write(self.root.join(ENABLE), "0").doing(|| format!("write 0 to {ENABLE} of tracefs"))
     }
 
     /// Sends the lines that have come since.
@@ -108,8 +117,12 @@ mod tests {
         let path = root.join("window");
         let host = Window::create(&path).expect("a window");
         let mut reporter = Reporter::over(&path, 0).expect("reaches it");
-        Dump::open_in(root).expect("is there").look(&mut reporter).expect("sends");
-        assert_eq!(fs::read_to_string(root.join(ENABLE)).expect("reads"), "1");
+        let mut dump = Dump::open_in(root).expect("is there");
+        dump.look(&mut reporter).expect("sends");
+        let enabled = || fs::read_to_string(root.join(ENABLE)).expect("reads");
+        assert_eq!(enabled(), "1");
+        dump.close().expect("writes");
+        assert_eq!(enabled(), "0");
         let whats: Vec<What> = RingReader::default().poll(&host).events.into_iter().map(|event| event.what).collect();
         assert_eq!(whats, [What::SchedExtDump { line: "  R x[7] -3028ms".into() }]);
     }

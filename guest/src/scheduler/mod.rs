@@ -91,6 +91,14 @@ impl Scheduler {
         Ok(Self { plan, pid, output, log, dump, state, seq_before, exited: false, told: false, away_since: None })
     }
 
+    /// Leaves the kernel's trace buffers to somebody else.
+    ///
+    /// # Errors
+    /// That of the kernel.
+    pub fn leave_trace(&mut self) -> Result<(), GuestError> {
+        self.dump.take().map_or(Ok(()), Dump::close)
+    }
+
     /// Guest time in which it has to be attached.
     pub fn attach_max(&self) -> Nanos {
         self.plan.attach_max

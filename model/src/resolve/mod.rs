@@ -14,7 +14,7 @@ use crate::case::Input;
 use crate::check::{merge, Has, Origin};
 use crate::floor::ClockOfMachine;
 use crate::spec::{RandomSeed, SeedSpec, TestSpec};
-use crate::{Case, FieldError, Plan, Topology};
+use crate::{Case, FieldError, Plan, StartMode, StartSpec, Topology};
 use std::collections::BTreeMap;
 
 /// Most seeds of one test.
@@ -29,7 +29,13 @@ pub struct Facts {
     pub inputs: Vec<Input>,
     /// Contents of the snapshots that cases start from, by the label of their topology.
     pub snapshots: BTreeMap<String, Input>,
+    /// Contents of the snapshots in which the scheduler is attached, by the same label and the name of a profile; those that are not
+    /// there could not be made.
+    pub attached: BTreeMap<(String, String), Input>,
 }
+
+/// The profile of cases that have none.
+pub const NO_PROFILE: &str = "";
 
 /// All cases of a declaration, in the order topology, seed.
 ///
@@ -56,8 +62,15 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
         let checks = merge(&[(Origin::Test, &spec.checks)], has);
         let machine = ClockOfMachine { backend: spec.backend, clock: *clock, cpus: topology.cpus() };
         limits::above_floors(&checks, machine, &path)?;
+        let attached = facts.attached.get(&(topology.to_string(), NO_PROFILE.to_owned()));
+        let start = spec.start.mode(attached.is_some());
+        let snapshot = match start {
+            StartMode::Boot => None,
+            StartMode::Snapshot => facts.snapshots.get(&topology.to_string()),
+            StartMode::Attached => attached,
+        };
         let mut inputs = facts.inputs.clone();
-        inputs.extend(facts.snapshots.get(&topology.to_string()).cloned());
+        inputs.extend(snapshot.cloned());
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
         for seed in &seeds {
             cases.push(Case {
@@ -65,7 +78,7 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
                 topology: topology.clone(),
                 backend: spec.backend,
                 clock: *clock,
-                start: spec.start,
+                start,
                 seed: *seed,
                 kernel_args: spec.kernel_args.clone(),
                 plan: Plan { seed: *seed, scheduler: scheduler.clone(), ..plan.clone() },
@@ -91,6 +104,10 @@ fn check_target(spec: &TestSpec) -> Result<(), FieldError> {
     }
     if spec.scenario.is_empty() {
         return Err(FieldError::new("scenario", "is empty").hint("at least one step"));
+    }
+    if spec.start == StartSpec::Attach && spec.scheduler.is_none() {
+        let error = FieldError::new("start", "\"attach\" without a scheduler, which there would be to attach");
+        return Err(error.hint("\"snapshot\" or \"boot\""));
     }
     for (i, event) in spec.trace.iter().enumerate() {
         if spec.trace[..i].contains(event) {

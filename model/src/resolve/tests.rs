@@ -63,6 +63,28 @@ fn what_is_traced_is_in_the_plan_and_stands_there_once() {
 }
 
 #[test]
+fn a_case_starts_where_there_is_a_snapshot_for_it() {
+    let input = |name: &str| Input { name: name.into(), sha256: "00".into() };
+    let label = "1n2l2c1t".to_owned();
+    let facts = |attached: bool| Facts {
+        snapshots: [(label.clone(), input("snapshot"))].into(),
+        attached: attached.then(|| ((label.clone(), NO_PROFILE.into()), input("attached"))).into_iter().collect(),
+        ..Facts::default()
+    };
+    let start = |start: &str, attached: bool| {
+        let more = format!(r#", "start": "{start}", "scheduler": {{"name": "scx_mine"}}"#);
+        let case = cases(&spec([1, 2, 2, 1], &one(SPIN), &more).expect("parses"), &facts(attached)).expect("can be")[0].clone();
+        (case.start.name(), case.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(start("boot", true), ("boot", String::new()));
+    assert_eq!(start("snapshot", true), ("attached", "attached".into()));
+    assert_eq!(start("snapshot", false), ("snapshot", "snapshot".into()));
+    assert_eq!(start("attach", true), ("snapshot", "snapshot".into()));
+    let error = "start: \"attach\" without a scheduler, which there would be to attach; \"snapshot\" or \"boot\"";
+    assert_eq!(refusal(&one(SPIN), r#", "start": "attach""#), error);
+}
+
+#[test]
 fn a_scheduler_is_in_the_plan_and_brings_its_checks() {
     let more = r#", "scheduler": {"name": "scx_mine", "args": ["-s", "20"], "attach_timeout": "5s"}, "checks": {"no_error_log": false},
         "expect_failure": {"cause": "bpf_error", "phase": "run"}"#;

@@ -2,10 +2,12 @@
 
 use crate::image::{self, KernelError, KernelInfo, OptionsError};
 use crate::scheduler::{self, ClosureError, SchedulerPaths};
-use crate::snapshot::{Expansion, Snapshot};
+use crate::planning::Contents;
+use crate::snapshot::{self, Expansion, Snapshot};
 use ktstr_channel::layout::PAYLOAD_BYTES_MAX;
 use ktstr_model::case::Input;
-use ktstr_model::SchedulerPlan;
+use ktstr_model::resolve::NO_PROFILE;
+use ktstr_model::{Case, SchedulerPlan, StartMode};
 use ktstr_recording::Sha256Sum;
 pub(crate) use ktstr_vmm::Emulator;
 use std::collections::BTreeMap;
@@ -34,8 +36,17 @@ pub(crate) enum OriginPaths {
         /// Stage one of the guest.
         init: PathBuf,
     },
-    /// Cases start from the snapshot of their topology, by its label.
-    Snapshots(BTreeMap<String, PathBuf>),
+    /// Cases start from snapshots.
+    Snapshots(SnapshotPaths),
+}
+
+/// Files of snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct SnapshotPaths {
+    /// Machines that have booted, by the label of their topology.
+    pub(crate) booted: BTreeMap<String, PathBuf>,
+    /// Machines with the scheduler attached, by the same label and the name of a profile. A file may say that there is none, and why.
+    pub(crate) attached: BTreeMap<(String, String), PathBuf>,
 }
 
 /// What machines begin with.
@@ -48,8 +59,13 @@ pub(crate) enum Origin {
         /// The initial RAM file system.
         initramfs: PathBuf,
     },
-    /// See [`OriginPaths::Snapshots`].
-    Snapshots(BTreeMap<String, Snapshot>),
+    /// See [`SnapshotPaths`].
+    Snapshots {
+        /// Machines that have booted.
+        booted: BTreeMap<String, Snapshot>,
+        /// Machines with the scheduler attached, so far as it came to that.
+        attached: BTreeMap<(String, String), Snapshot>,
+    },
 }
 
 /// Everything that cases boot and run.
@@ -65,18 +81,35 @@ pub(crate) struct Inputs {
     pub(crate) scheduler: Option<Vec<u8>>,
     /// Contents of all of them but the snapshots, for the key of a case.
     pub(crate) hashes: Vec<Input>,
+    /// Why there is no snapshot of a machine with the scheduler attached, one a line.
+    pub(crate) unattached: Vec<String>,
 }
 
 impl Inputs {
-    /// What the snapshot of each topology adds to the key of its cases.
-    pub(crate) fn snapshots(&self) -> BTreeMap<String, Input> {
+    /// What the files add to the key of cases.
+    pub(crate) fn contents(&self) -> Contents {
+        let shared = self.hashes.clone();
         match &self.origin {
-            Origin::Boot { .. } => BTreeMap::new(),
-            Origin::Snapshots(snapshots) => {
-                snapshots.iter().map(|(label, snapshot)| (label.clone(), snapshot.input().clone())).collect()
+            Origin::Boot { .. } => Contents { shared, ..Contents::default() },
+            Origin::Snapshots { booted, attached } => {
+                Contents { shared, snapshots: inputs_of(booted), attached: inputs_of(attached) }
             }
         }
     }
+
+    /// The snapshot that a case starts from, if it does and there is one.
+    pub(crate) fn snapshot_of(&self, case: &Case) -> Option<&Snapshot> {
+        let label = case.topology.to_string();
+        match (&self.origin, case.start) {
+            (Origin::Boot { .. }, _) | (_, StartMode::Boot) => None,
+            (Origin::Snapshots { booted, .. }, StartMode::Snapshot) => booted.get(&label),
+            (Origin::Snapshots { attached, .. }, StartMode::Attached) => attached.get(&(label, NO_PROFILE.into())),
+        }
+    }
+}
+
+fn inputs_of<K: Ord + Clone>(snapshots: &BTreeMap<K, Snapshot>) -> BTreeMap<K, Input> {
+    snapshots.iter().map(|(key, snapshot)| (key.clone(), snapshot.input().clone())).collect()
 }
 
 /// A file that cases need and that is not what it should be.
@@ -137,27 +170,48 @@ pub(crate) fn load(paths: &InputPaths, scheduler: Option<Vec<u8>>, scratch: &Pat
         let runner = hash_of("runner", &std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()));
         (origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), emulator, runner)
     });
-    let (origin, mut hashes) = origin?;
+    let Loaded { origin, mut hashes, unattached } = origin?;
     hashes.extend([input("agent", hash(&agent)), input("emulator", emulator?), input("runner", runner?)]);
     hashes.extend(scheduler.iter().map(|archive| input("scheduler", hash(archive))));
-    Ok(Inputs { origin, expansion: Expansion::default(), agent, scheduler, hashes })
+    Ok(Inputs { origin, expansion: Expansion::default(), agent, scheduler, hashes, unattached })
 }
 
-/// What machines begin with, and what it adds to the key of all cases.
-fn load_origin(paths: &OriginPaths, scratch: &Path) -> Result<(Origin, Vec<Input>), InputError> {
+/// What machines begin with, what it adds to the key of all cases, and why something of it is not there.
+struct Loaded {
+    origin: Origin,
+    hashes: Vec<Input>,
+    unattached: Vec<String>,
+}
+
+fn load_origin(paths: &OriginPaths, scratch: &Path) -> Result<Loaded, InputError> {
     match paths {
         OriginPaths::Boot { kernel, init } => {
             let init = read("guest program", init)?;
             let initramfs = scratch.join("initramfs.cpio");
             write(&initramfs, &image::initramfs(&init))?;
             let hashes = vec![input("init", hash(&init)), input("kernel", hash_of("kernel", kernel)?)];
-            Ok((Origin::Boot { kernel: kernel.clone(), initramfs }, hashes))
+            Ok(Loaded { origin: Origin::Boot { kernel: kernel.clone(), initramfs }, hashes, unattached: vec![] })
         }
         OriginPaths::Snapshots(files) => {
-            let load = |(label, file): (&String, &PathBuf)| {
-                Ok::<_, InputError>((label.clone(), Snapshot::new(file.clone(), hash_of("snapshot", file)?)))
-            };
-            Ok((Origin::Snapshots(files.iter().map(load).collect::<Result<_, _>>()?), Vec::new()))
+            let mut booted = BTreeMap::new();
+            for (label, file) in &files.booted {
+                let sha256 = hash_of("snapshot", file)?;
+                booted.insert(label.clone(), Snapshot::new(StartMode::Snapshot, file.clone(), sha256));
+            }
+            let (mut attached, mut unattached) = (BTreeMap::new(), Vec::new());
+            for ((label, profile), file) in &files.attached {
+                let bytes = read("snapshot", file)?;
+                match snapshot::unattached(&bytes) {
+                    Some(why) => unattached.push(format!(
+                        "{label}: each case attaches its scheduler by itself; where a snapshot was to be made with it: {why}"
+                    )),
+                    None => {
+                        let snapshot = Snapshot::new(StartMode::Attached, file.clone(), hash(&bytes));
+                        attached.insert((label.clone(), profile.clone()), snapshot);
+                    }
+                }
+            }
+            Ok(Loaded { origin: Origin::Snapshots { booted, attached }, hashes: Vec::new(), unattached })
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `launch.json`: where the files of a test are among its runfiles. Written by `ktstr_test` beside the test's executable,
 //! which is a link to this program.
 
-use crate::inputs::{Emulator, InputPaths, OriginPaths};
+use crate::inputs::{Emulator, InputPaths, OriginPaths, SnapshotPaths};
 use crate::scheduler::SchedulerPaths;
 use ktstr_model::field;
 use serde::Deserialize;
@@ -17,6 +17,9 @@ struct LaunchFile {
     version: u32,
     spec: String,
     machines: MachinesFile,
+    /// Snapshots with the scheduler attached, by the label of their topology and the name of a profile, or "".
+    #[serde(default)]
+    attached: BTreeMap<String, BTreeMap<String, String>>,
     agent: String,
     emulator: Emulator,
     #[serde(default)]
@@ -24,10 +27,10 @@ struct LaunchFile {
     flags: Vec<String>,
 }
 
-/// The scheduler under test.
+/// The scheduler under test, in the launch file of a test and in the request for a snapshot.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SchedulerFile {
+pub(crate) struct SchedulerFile {
     program: String,
     /// Directories.
     #[serde(default)]
@@ -37,6 +40,19 @@ struct SchedulerFile {
     files: BTreeMap<String, String>,
     #[serde(default)]
     config: Option<String>,
+}
+
+impl SchedulerFile {
+    /// Where the files are below `root`.
+    pub(crate) fn below(&self, root: &Path) -> SchedulerPaths {
+        let at = |path: &String| root.join(path);
+        SchedulerPaths {
+            program: at(&self.program),
+            libraries: self.libraries.iter().map(at).collect(),
+            files: self.files.iter().map(|(guest, file)| (guest.clone(), at(file))).collect(),
+            config: self.config.as_ref().map(at),
+        }
+    }
 }
 
 /// What machines begin with.
@@ -101,17 +117,19 @@ impl Launch {
                 origin: match &launch.machines {
                     MachinesFile::Boot { kernel, init } => OriginPaths::Boot { kernel: at(kernel), init: at(init) },
                     MachinesFile::Snapshots(files) => {
-                        OriginPaths::Snapshots(files.iter().map(|(label, file)| (label.clone(), at(file))).collect())
+                        let of_profiles = |(label, files): (&String, &BTreeMap<String, String>)| {
+                            let key = |profile: &String| (label.clone(), profile.clone());
+                            files.iter().map(|(profile, file)| (key(profile), at(file))).collect::<Vec<_>>()
+                        };
+                        OriginPaths::Snapshots(SnapshotPaths {
+                            booted: files.iter().map(|(label, file)| (label.clone(), at(file))).collect(),
+                            attached: launch.attached.iter().flat_map(of_profiles).collect(),
+                        })
                     }
                 },
                 agent: at(&launch.agent),
                 emulator: launch.emulator.below(&root),
-                scheduler: launch.scheduler.as_ref().map(|scheduler| SchedulerPaths {
-                    program: at(&scheduler.program),
-                    libraries: scheduler.libraries.iter().map(at).collect(),
-                    files: scheduler.files.iter().map(|(guest, file)| (guest.clone(), at(file))).collect(),
-                    config: scheduler.config.as_ref().map(at),
-                }),
+                scheduler: launch.scheduler.as_ref().map(|scheduler| scheduler.below(&root)),
             },
         })
     }
@@ -169,10 +187,15 @@ mod tests {
         assert_eq!(scheduler.files, BTreeMap::from([("/etc/x".to_owned(), "/r/_main/x".into())]));
         let snapshots = JSON.replace(
             r#"{"boot": {"kernel": "k/vmlinux", "init": "_main/init"}}"#,
-            r#"{"snapshots": {"1n1l2c1t": "_main/s"}}"#,
+            r#"{"snapshots": {"1n1l2c1t": "_main/s"}}, "attached": {"1n1l2c1t": {"": "_main/a", "llc": "_main/b"}}"#,
         );
         let launch = read(&snapshots, Some("/r")).expect("reads");
-        assert_eq!(launch.inputs.origin, OriginPaths::Snapshots([("1n1l2c1t".to_owned(), "/r/_main/s".into())].into()));
+        let attached = |profile: &str, file: &str| (("1n1l2c1t".to_owned(), profile.to_owned()), file.into());
+        let paths = SnapshotPaths {
+            booted: [("1n1l2c1t".to_owned(), "/r/_main/s".into())].into(),
+            attached: [attached("", "/r/_main/a"), attached("llc", "/r/_main/b")].into(),
+        };
+        assert_eq!(launch.inputs.origin, OriginPaths::Snapshots(paths));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub(crate) struct Contents {
     pub(crate) shared: Vec<Input>,
     /// Of the snapshots, by the label of their topology.
     pub(crate) snapshots: BTreeMap<String, Input>,
+    /// Of those with the scheduler attached, by the label and the profile.
+    pub(crate) attached: BTreeMap<(String, String), Input>,
 }
 
 /// Makes all cases and selects. `possible` says whether the back end can build a machine under a clock; it is
@@ -68,7 +70,8 @@ pub(crate) fn plan(
 ) -> Result<Planned, PlanError> {
     let name = &spec.name;
     let field = |error| PlanError::Field { name: name.clone(), error };
-    let facts = Facts { random_seed: selection.random_seed, inputs: contents.shared, snapshots: contents.snapshots };
+    let Contents { shared: inputs, snapshots, attached } = contents;
+    let facts = Facts { random_seed: selection.random_seed, inputs, snapshots, attached };
     let cases = resolve::cases(spec, &facts).map_err(field)?;
     let seeds = cases.len() / spec.topologies.len().max(1);
     for (index, case) in cases.iter().step_by(seeds.max(1)).enumerate() {

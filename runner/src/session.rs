@@ -13,10 +13,10 @@ use crate::rerun::Rerun;
 use crate::run::Run;
 use crate::scheduler::SchedulerPaths;
 use crate::select::{Filter, Shard};
-use crate::snapshot::Store;
+use crate::snapshot::{Store, ToAttach};
 use crate::stop::Stop;
 use ktstr_model::spec::{RandomSeed, SeedSpec};
-use ktstr_model::{Backend, Finding, SchedulerSpec, StartMode, TestSpec, Verdict};
+use ktstr_model::{Backend, Finding, SchedulerSpec, StartSpec, TestSpec, Verdict};
 use ktstr_vmm::{MachineBackend, TcgBackend};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,7 @@ fn under_bazel(
         rerun,
     };
     let origin = launch.inputs.origin;
-    let report = session.run(|_, _| Ok(origin))?;
+    let report = session.run(|_, _, _| Ok(origin))?;
     if let Some(finding) = infrastructure(&report) {
         protocol.infrastructure_failure(finding.cause.name(), &finding.measured).map_err(host)?;
     }
@@ -160,11 +160,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         files: ReportFiles { xml: Some(args.output.join("junit.xml")), directory: Some(args.output.clone()) },
         rerun: Rerun::Program { words: command_of(args), last: last_words_of(args), replay: Some(replay_words(args)) },
     };
-    let report = session.run(|spec, planned| match (spec.start, backend(spec.backend, &session.emulator)) {
-        (StartMode::Snapshot, Some(backend)) => {
+    let report = session.run(|spec, planned, scheduler| match (spec.start, backend(spec.backend, &session.emulator)) {
+        (StartSpec::Attach | StartSpec::Snapshot, Some(backend)) => {
             let store = Store::new(snapshots, &kernel, &init, &session.emulator).map_err(host)?;
+            let agent = inputs::read("guest program", &session.agent).map_err(host)?;
+            let scheduler = scheduler.filter(|_| spec.start == StartSpec::Snapshot);
+            let to_attach = scheduler.map(|scheduler| ToAttach { agent: &agent, scheduler });
             store
-                .for_cases(backend.as_ref(), &planned.selected, &session.stop)
+                .for_cases(backend.as_ref(), &planned.selected, to_attach, &session.stop)
                 .map(OriginPaths::Snapshots)
                 .map_err(host)
         }
@@ -175,10 +178,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
 }
 
 impl Session {
-    /// `origin` says what machines begin with, once it is known which cases are to run.
+    /// `origin` says what machines begin with, once it is known which cases are to run, and under which scheduler.
     fn run(
         &self,
-        origin: impl FnOnce(&TestSpec, &Planned) -> Result<OriginPaths, SessionError>,
+        origin: impl FnOnce(&TestSpec, &Planned, Option<&[u8]>) -> Result<OriginPaths, SessionError>,
     ) -> Result<TargetReport, SessionError> {
         let mut spec = planning::read_spec(&self.spec).map_err(usage)?;
         self.put_under_test(&mut spec);
@@ -187,7 +190,7 @@ impl Session {
         let planned = self.plan(&spec, Contents::default(), backend.as_deref()).map_err(usage)?;
         let under_test = planned.selected.iter().find_map(|case| case.plan.scheduler.as_ref());
         let scheduler = inputs::load_scheduler(self.scheduler.as_ref(), under_test).map_err(usage)?;
-        let origin = origin(&spec, &planned)?;
+        let origin = origin(&spec, &planned, scheduler.as_deref())?;
         let paths = InputPaths {
             origin,
             agent: self.agent.clone(),
@@ -195,8 +198,10 @@ impl Session {
             scheduler: self.scheduler.clone(),
         };
         let inputs = inputs::load(&paths, scheduler, &self.scratch).map_err(host)?;
-        let contents = Contents { shared: inputs.hashes.clone(), snapshots: inputs.snapshots() };
-        let planned = self.plan(&spec, contents, backend.as_deref()).map_err(usage)?;
+        let mut planned = self.plan(&spec, inputs.contents(), backend.as_deref()).map_err(usage)?;
+        if spec.expect_failure.is_none() {
+            planned.warnings.extend(inputs.unattached.iter().cloned());
+        }
         let run = Run {
             target: self.target.as_deref().unwrap_or(&planned.name),
             planned: &planned,

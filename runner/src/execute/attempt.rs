@@ -132,8 +132,12 @@ impl<'a> Attempt<'a> {
         let window = Window::create(path).map_err(|error| host("make the window", &error))?;
         let plan = postcard::to_stdvec(&self.case.plan).map_err(|error| host("pack the plan", &error))?;
         let inputs = self.executor.inputs;
-        let mut blobs = vec![(payload::AGENT, inputs.agent.as_slice()), (payload::PLAN, plan.as_slice())];
-        blobs.extend(inputs.scheduler.iter().map(|archive| (payload::SCHEDULER, archive.as_slice())));
+        let mut blobs = vec![(payload::PLAN, plan.as_slice())];
+        // In an attached machine the agent and the scheduler run already.
+        if self.case.start != StartMode::Attached {
+            blobs.push((payload::AGENT, inputs.agent.as_slice()));
+            blobs.extend(inputs.scheduler.iter().map(|archive| (payload::SCHEDULER, archive.as_slice())));
+        }
         payload::lay(&window, &blobs).map_err(|error| host("fill the window", &error))?;
         window.go();
         Ok(window)
@@ -149,8 +153,8 @@ impl<'a> Attempt<'a> {
                 let line = command_line(Some((window_at, WINDOW_BYTES as u64)), kernel_args);
                 (Start::Boot, kernel.clone(), Some(initramfs.clone()), line)
             }
-            (StartMode::Snapshot, Origin::Snapshots(snapshots)) => {
-                let snapshot = snapshots.get(&topology.to_string()).ok_or_else(no_origin)?;
+            (StartMode::Snapshot | StartMode::Attached, Origin::Snapshots { .. }) => {
+                let snapshot = executor.inputs.snapshot_of(self.case).ok_or_else(no_origin)?;
                 let saved = executor.inputs.expansion.of(snapshot, executor.scratch);
                 let saved = saved.map_err(|error| host("prepare the machine", &error))?;
                 (Start::Saved(saved), PathBuf::new(), None, kernel_line(window_at, kernel_args))
@@ -262,7 +266,7 @@ impl<'a> Attempt<'a> {
 }
 
 fn no_origin(start: StartMode) -> Broken {
-    let problem = format!("the case says start = \"{}\", and there is nothing for that among its inputs", start.name());
+    let problem = format!("the case starts as \"{}\", and there is nothing for that among its inputs", start.name());
     Broken::Host(HostFailure { doing: "prepare the machine", problem })
 }
 

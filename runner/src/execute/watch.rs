@@ -30,7 +30,7 @@ const HEARTBEAT_CPU: Duration = Duration::from_secs(10);
 
 /// Why a guest is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Silence {
+pub(crate) enum Silence {
     /// Stage one never came up.
     Boot {
         /// CPU time that was used.
@@ -45,7 +45,7 @@ pub(super) enum Silence {
 
 /// The last sign of life of a guest.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     limits: Limits,
     booted: bool,
     beats: u64,
@@ -58,7 +58,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Starts to watch a guest that has just been started.
-    pub(super) fn new(clock: Clock, cpus: u32, now: Instant) -> Self {
+    pub(crate) fn new(clock: Clock, cpus: u32, now: Instant) -> Self {
         // Under the real clock all CPUs run at once, and so does their CPU time.
         let parallel = if clock == Clock::Real { cpus } else { 1 };
         let limits = Limits {
@@ -72,7 +72,7 @@ impl Watch {
 
     /// Takes note of the guest's state and says whether to give it up. `beats` is its heartbeat counter, `cpu` the CPU time
     /// that its emulator has used since the start.
-    pub(super) fn check(&mut self, booted: bool, beats: u64, cpu: Duration, now: Instant) -> Option<Silence> {
+    pub(crate) fn check(&mut self, booted: bool, beats: u64, cpu: Duration, now: Instant) -> Option<Silence> {
         if booted != self.booted || beats != self.beats {
             self.booted = booted;
             self.beats = beats;

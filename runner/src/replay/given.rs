@@ -5,13 +5,14 @@ use super::Replay;
 use crate::bazel::TestProtocol;
 use crate::cli::{ReplayArgs, TestArgs};
 use crate::given::{given_files, given_kernel, named, of_input, words_of, GivenFiles};
-use crate::inputs::{InputPaths, OriginPaths};
+use crate::inputs::{InputPaths, OriginPaths, SnapshotPaths};
 use crate::launch::Launch;
 use crate::report::Terminal;
 use crate::rerun::{words_of_replay, Rerun};
 use crate::session::{self, host, usage, SessionError};
 use crate::snapshot;
 use crate::stop::Stop;
+use ktstr_model::resolve::NO_PROFILE;
 use ktstr_model::{Case, StartMode, Verdict};
 use ktstr_recording::Recording;
 use std::path::{Path, PathBuf};
@@ -50,8 +51,9 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
 fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputPaths, SessionError> {
     let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs)?;
     let beside_the_recording = || args.recording.parent().unwrap_or(Path::new("")).join(session::SNAPSHOTS);
-    let origin = match (case.start, case.inputs.iter().find(|input| input.name == "snapshot")) {
-        (StartMode::Snapshot, Some(recorded)) => {
+    let recorded = case.start.snapshot().and_then(|name| case.inputs.iter().find(|input| input.name == name));
+    let origin = match recorded {
+        Some(recorded) => {
             let directory = args.inputs.snapshots.clone().unwrap_or_else(beside_the_recording);
             let found = snapshot::find(&directory, &recorded.sha256).map_err(of_input)?;
             let missing = || {
@@ -62,9 +64,15 @@ fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputP
                     recorded.sha256
                 ))
             };
-            OriginPaths::Snapshots([(case.topology.to_string(), found.ok_or_else(missing)?)].into())
+            let (label, file) = (case.topology.to_string(), found.ok_or_else(missing)?);
+            OriginPaths::Snapshots(match case.start {
+                StartMode::Attached => {
+                    SnapshotPaths { attached: [((label, NO_PROFILE.to_owned()), file)].into(), ..SnapshotPaths::default() }
+                }
+                _ => SnapshotPaths { booted: [(label, file)].into(), ..SnapshotPaths::default() },
+            })
         }
-        _ => {
+        None => {
             let missing = || {
                 let recording = args.recording.display();
                 usage(format!("the case of {recording} boots: name the kernel that was booted with --kernel"))
@@ -169,7 +177,13 @@ mod tests {
         case.start = StartMode::Snapshot;
         case.inputs = vec![Input { name: "snapshot".into(), sha256: hash(b"saved") }];
         let inputs = given_inputs(&args, &case, scratch).expect("all is there");
-        assert_eq!(inputs.origin, OriginPaths::Snapshots([("1n1l1c1t".to_owned(), file)].into()));
+        let booted = [("1n1l1c1t".to_owned(), file.clone())].into();
+        assert_eq!(inputs.origin, OriginPaths::Snapshots(SnapshotPaths { booted, ..SnapshotPaths::default() }));
+        case.start = StartMode::Attached;
+        case.inputs = vec![Input { name: "attached".into(), sha256: hash(b"saved") }];
+        let inputs = given_inputs(&args, &case, scratch).expect("all is there");
+        let attached = [(("1n1l1c1t".to_owned(), String::new()), file)].into();
+        assert_eq!(inputs.origin, OriginPaths::Snapshots(SnapshotPaths { attached, ..SnapshotPaths::default() }));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::rerun::Rerun;
 use crate::run::Run;
 use crate::select::Shard;
 use crate::session::{self, host, usage, SessionError};
+use crate::snapshot::Snapshot;
 use crate::stop::Stop;
 use ktstr_model::case::Input;
 use ktstr_model::{Case, Clock, Verdict};
@@ -59,8 +60,8 @@ impl Replay {
         let under_test = case.plan.scheduler.as_ref();
         let scheduler = inputs::load_scheduler(self.inputs.scheduler.as_ref(), under_test).map_err(usage)?;
         let inputs = inputs::load(&self.inputs, scheduler, &self.scratch).map_err(host)?;
-        let snapshot = inputs.snapshots().remove(&case.topology.to_string());
-        let given: Vec<Input> = inputs.hashes.iter().cloned().chain(snapshot).collect();
+        let snapshot = inputs.snapshot_of(case).map(Snapshot::input);
+        let given: Vec<Input> = inputs.hashes.iter().chain(snapshot).cloned().collect();
         if let Some(refusal) = refusal(&self.path, &self.recording, &given, self.source) {
             return Err(usage(refusal));
         }

@@ -25,7 +25,7 @@ pub(super) fn refusal(path: &Path, recording: &Recording, given: &[Input], sourc
         let shown = |sha256: &Option<String>| sha256.as_ref().map_or("none".into(), |sum| format!("sha256 {sum}"));
         let what_to_do = match source {
             Source::Options => format!(": {}", what_to_name(name, &recording.header.made_by)),
-            Source::Target if name == "snapshot" => {
+            Source::Target if name == "snapshot" || name == "attached" => {
                 ": one that is made again is another one; build with the cache of the run that was recorded".into()
             }
             Source::Target => String::new(),
@@ -45,7 +45,7 @@ fn what_to_name(input: &str, made_by: &str) -> String {
         "kernel" => "name the kernel that was booted with --kernel".into(),
         "emulator" => "name the emulator that ran it with --emulator".into(),
         "init" | "agent" => "name the directory of the guest programs that ran with --guest".into(),
-        "snapshot" => "name the directory of the snapshot that it started from with --snapshots".into(),
+        "snapshot" | "attached" => "name the directory of the snapshot that it started from with --snapshots".into(),
         "scheduler" => "name its program, files and --config as they were with --scheduler, --scheduler-file".into(),
         "runner" => format!("replay it with the very program that made it ({made_by})"),
         _ => "the case was made of it, and it cannot be named here: replay it by its test".into(),

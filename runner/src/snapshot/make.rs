@@ -1,6 +1,8 @@
 //! Makes a snapshot: `kernel, stage one ──boot──▶ save point ──pack──▶ file`.
 
 use crate::image;
+use crate::inputs::InputError;
+use ktstr_channel::payload::PayloadError;
 use ktstr_channel::ports::SAVE_PARAMETER;
 use ktstr_channel::{RingReader, Window, WindowError, WINDOW_BYTES};
 use ktstr_model::event::GuestFailure;
@@ -9,7 +11,7 @@ use ktstr_vmm::{command_line, Gpa, MachineBackend, MachineSpec, SavedError, Star
 use std::path::{Path, PathBuf};
 
 /// Of the boot. What a case draws at random comes from its own seed, which the agent mixes in.
-const SEED: u64 = 0;
+pub(super) const SEED: u64 = 0;
 
 /// What a snapshot is of.
 #[derive(Debug)]
@@ -35,6 +37,16 @@ pub(crate) enum MakeError {
     Guest(GuestFailure),
     #[error("cannot boot the machine of a snapshot")]
     Boot(#[source] StartError),
+    #[error("cannot pack the plan of a machine that attaches a scheduler")]
+    Plan(#[source] postcard::Error),
+    #[error("cannot fill the window of a machine that attaches a scheduler")]
+    Payload(#[source] PayloadError),
+    #[error("cannot run a machine that attaches a scheduler")]
+    Attach(#[source] StartError),
+    #[error("cannot read what a snapshot is of")]
+    Input(#[from] InputError),
+    #[error("cannot start from the snapshot {} (delete it, and it is made again)", path.display())]
+    From { path: PathBuf, source: SavedError },
     #[error("cannot pack the snapshot")]
     Pack(#[source] SavedError),
 }
@@ -47,13 +59,11 @@ pub(crate) fn make(
     output: &Path,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), MakeError> {
-    let unwritable = |path: &Path, source| MakeError::Write { path: path.to_owned(), source };
-    let beside = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let directory =
-        tempfile::Builder::new().prefix("snapshot-").tempdir_in(beside).map_err(|source| unwritable(beside, source))?;
+    let directory = directory_beside(output)?;
     let at = |name: &str| directory.path().join(name);
     let initramfs = at("initramfs.cpio");
-    std::fs::write(&initramfs, image::initramfs(of.init)).map_err(|source| unwritable(&initramfs, source))?;
+    std::fs::write(&initramfs, image::initramfs(of.init))
+        .map_err(|source| MakeError::Write { path: initramfs.clone(), source })?;
     // The guest reaches its window before it is saved, and the host lays nothing into it.
     let window = Window::create(&at("window"))?;
     let spec = MachineSpec {
@@ -67,11 +77,19 @@ pub(crate) fn make(
         window: Some(at("window")),
         directory: directory.path().to_owned(),
     };
-    let saved = backend.save(&spec, &at("saved"), stop).map_err(|error| match guest_failure(&window) {
+    let mut give_up = |_| stop().then(|| "it was interrupted".to_owned());
+    let saved = backend.save(&spec, &at("saved"), &mut give_up).map_err(|error| match guest_failure(&window) {
         Some(failure) => MakeError::Guest(failure),
         None => MakeError::Boot(error),
     })?;
     saved.pack(output).map_err(MakeError::Pack)
+}
+
+/// A directory for the files of a machine that is packed into `output`.
+pub(super) fn directory_beside(output: &Path) -> Result<tempfile::TempDir, MakeError> {
+    let beside = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = tempfile::Builder::new().prefix("snapshot-").tempdir_in(beside);
+    directory.map_err(|source| MakeError::Write { path: beside.to_owned(), source })
 }
 
 /// The command line of the kernel in a snapshot.

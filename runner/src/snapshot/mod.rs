@@ -1,23 +1,29 @@
-//! Snapshots: machines that booted once, for all cases with the same kernel, stage one, topology, command line, clock and emulator.
+//! Snapshots: machines that went as far as many cases go together. A *booted* one is for all cases with the same kernel, stage one,
+//! topology, command line, clock and emulator; an *attached* one starts from it, and is for those with the same scheduler, arguments,
+//! files and agent besides.
 //!
 //! ```text
 //! kernel, stage one ──make──▶ file ──Expansion, one at a time──▶ SavedMachine ──▶ machines with private memory
-//! request.json ──request──▶ make      the action of Bazel that makes a snapshot
-//! ktstr run ──store──▶ make           a directory of snapshots, each made when it is first wanted
+//! file, agent, scheduler ──attach──▶ file, or why not
+//! request.json ──request──▶ make, attach      the actions of Bazel that make snapshots
+//! ktstr run ──store──▶ make, attach           a directory of snapshots, each made when it is first wanted
 //! ktstr replay ──find──▶ file         the one of which the recording has the digest
 //! ```
 
+mod attach;
 mod find;
 mod make;
 mod request;
 mod store;
 
+pub(crate) use attach::{attach, unattached, AttachmentOf};
 pub(crate) use find::find;
 pub(crate) use make::{kernel_line, make, MakeError, SnapshotOf};
 pub(crate) use request::snapshot_file;
-pub(crate) use store::Store;
+pub(crate) use store::{Store, ToAttach};
 
 use ktstr_model::case::Input;
+use ktstr_model::StartMode;
 use ktstr_vmm::{SavedError, SavedMachine};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -26,7 +32,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     file: PathBuf,
-    /// Name `snapshot`, and the digest of the packed file.
+    /// What it is called among the inputs of a case, and the digest of the packed file.
     input: Input,
 }
 
@@ -54,9 +60,9 @@ pub(crate) enum ExpandError {
 }
 
 impl Snapshot {
-    /// The snapshot in `file`, whose content has the digest `sha256`.
-    pub(crate) fn new(file: PathBuf, sha256: String) -> Self {
-        Self { file, input: Input { name: "snapshot".into(), sha256 } }
+    /// The snapshot in `file`, whose content has the digest `sha256`, of the kind that cases of `mode` start from.
+    pub(crate) fn new(mode: StartMode, file: PathBuf, sha256: String) -> Self {
+        Self { file, input: Input { name: mode.name().into(), sha256 } }
     }
 
     /// What it adds to the key of a case.

@@ -1,21 +1,34 @@
-//! `ktstr snapshot`: makes the snapshot that a file asks for. The file is written by the rule for snapshots; its paths are below the
+//! `ktstr snapshot`: makes the snapshot that a file asks for. The file is written by the rules for snapshots; its paths are below the
 //! directory in which the command runs.
 
-use super::{make, SnapshotOf};
+use super::{attach, make, AttachmentOf, SnapshotOf};
 use crate::cli::SnapshotArgs;
+use crate::inputs::InputError;
+use crate::launch::SchedulerFile;
+use crate::scheduler;
 use crate::session::{backend, host, usage, SessionError};
 use ktstr_model::topology::TopologySpec;
-use ktstr_model::{field, Backend, Clock};
-use ktstr_vmm::Emulator;
+use ktstr_model::{field, Backend, Clock, SchedulerSpec, Topology};
+use ktstr_vmm::{Emulator, MachineBackend, SavedMachine};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-const REQUEST_VERSION: u32 = 1;
+const REQUEST_VERSION: u32 = 2;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Request {
+struct RequestFile {
     version: u32,
+    #[serde(default)]
+    boot: Option<Boot>,
+    #[serde(default)]
+    attach: Option<Attach>,
+}
+
+/// A machine that has booted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Boot {
     backend: Backend,
     clock: Clock,
     emulator: Emulator,
@@ -25,47 +38,123 @@ struct Request {
     topology: TopologySpec,
 }
 
+/// A machine with a scheduler attached.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attach {
+    backend: Backend,
+    clock: Clock,
+    emulator: Emulator,
+    topology: TopologySpec,
+    /// The snapshot of a machine that has booted.
+    from: PathBuf,
+    agent: PathBuf,
+    scheduler: SchedulerFile,
+    /// As the test declares it.
+    declared: SchedulerSpec,
+}
+
+#[derive(Debug)]
+enum Request {
+    Boot(Boot),
+    Attach(Attach),
+}
+
 /// Makes a snapshot.
 ///
 /// # Errors
-/// A request that cannot be; a guest that does not come to its save point; files that cannot be written.
+/// A request that cannot be; a guest that does not come to its save point; files that cannot be read or written. A scheduler that does not
+/// come to be attached is none.
 pub(crate) fn snapshot_file(args: &SnapshotArgs) -> Result<(), SessionError> {
-    let request = read(&args.request)?;
-    let topology = request.topology.resolve("topology").map_err(usage)?;
-    let Some(backend) = backend(request.backend, &request.emulator) else {
-        return Err(host(format!("this program has no back end {}", request.backend.name())));
-    };
-    backend.check(&topology, request.clock, "topology").map_err(usage)?;
-    let init = std::fs::read(&request.init)
-        .map_err(|error| host(format!("cannot read the guest program {}: {error}", request.init.display())))?;
+    match read(&args.request)? {
+        Request::Boot(request) => boot(&request, &args.output),
+        Request::Attach(request) => attached(&request, &args.output),
+    }
+}
+
+fn boot(request: &Boot, output: &Path) -> Result<(), SessionError> {
+    let (backend, topology) = machine(request.backend, &request.emulator, &request.topology, request.clock)?;
     let of = SnapshotOf {
         kernel: &request.kernel,
-        init: &init,
+        init: &guest_program(&request.init)?,
         topology: &topology,
         clock: request.clock,
         kernel_args: &request.kernel_args,
     };
-    make(backend.as_ref(), &of, &args.output, &|| false).map_err(host)
+    make(backend.as_ref(), &of, output, &|| false).map_err(host)
+}
+
+fn attached(request: &Attach, output: &Path) -> Result<(), SessionError> {
+    let plan = request.declared.resolve("declared").map_err(usage)?;
+    let (backend, topology) = machine(request.backend, &request.emulator, &request.topology, request.clock)?;
+    let scheduler = scheduler::load(&request.scheduler.below(Path::new("")), &plan).map_err(of_scheduler)?;
+    let agent = guest_program(&request.agent)?;
+    let directory = super::make::directory_beside(output).map_err(host)?;
+    let of = AttachmentOf {
+        booted: &SavedMachine::unpack(&request.from, directory.path()).map_err(host)?,
+        agent: &agent,
+        scheduler: &scheduler,
+        plan: &plan,
+        topology: &topology,
+        clock: request.clock,
+    };
+    attach(backend.as_ref(), &of, output, &|| false).map_err(host)
+}
+
+/// What makes the machine, and its topology.
+fn machine(
+    kind: Backend,
+    emulator: &Emulator,
+    topology: &TopologySpec,
+    clock: Clock,
+) -> Result<(Box<dyn MachineBackend>, Topology), SessionError> {
+    let topology = topology.clone().resolve("topology").map_err(usage)?;
+    let Some(backend) = backend(kind, emulator) else {
+        return Err(host(format!("this program has no back end {}", kind.name())));
+    };
+    backend.check(&topology, clock, "topology").map_err(usage)?;
+    Ok((backend, topology))
+}
+
+fn guest_program(path: &Path) -> Result<Vec<u8>, SessionError> {
+    std::fs::read(path).map_err(|error| host(format!("cannot read the guest program {}: {error}", path.display())))
+}
+
+/// A scheduler that cannot be packed is the user's.
+fn of_scheduler(error: InputError) -> SessionError {
+    match error {
+        InputError::Read { .. } => host(error),
+        error => usage(error),
+    }
 }
 
 fn read(path: &Path) -> Result<Request, SessionError> {
     let json = std::fs::read_to_string(path)
         .map_err(|error| usage(format!("cannot read the request {}: {error}", path.display())))?;
     let refuse = |problem: String| usage(format!("{}: {problem}", path.display()));
-    let request: Request = field::from_json(&json).map_err(|error| refuse(error.to_string()))?;
-    if request.version != REQUEST_VERSION {
-        return Err(refuse(format!("version {} is not {REQUEST_VERSION}", request.version)));
+    let request: RequestFile = field::from_json(&json).map_err(|error| refuse(error.to_string()))?;
+    match request {
+        RequestFile { version, .. } if version != REQUEST_VERSION => {
+            Err(refuse(format!("version {version} is not {REQUEST_VERSION}")))
+        }
+        RequestFile { boot: Some(boot), attach: None, .. } => Ok(Request::Boot(boot)),
+        RequestFile { boot: None, attach: Some(attach), .. } => Ok(Request::Attach(attach)),
+        _ => Err(refuse("it is to have either `boot` or `attach`".into())),
     }
-    Ok(request)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const JSON: &str = r#"{"version": 1, "backend": "tcg", "clock": "virtual", "emulator": {"binary": "/nowhere/qemu"},
+    const JSON: &str = r#"{"version": 2, "boot": {"backend": "tcg", "clock": "virtual", "emulator": {"binary": "/nowhere/qemu"},
         "init": "/nowhere/init", "kernel": "/nowhere/vmlinux", "kernel_args": [],
-        "topology": {"numa_nodes": 1, "llcs": 1, "cores_per_llc": 2, "threads_per_core": 1}}"#;
+        "topology": {"numa_nodes": 1, "llcs": 1, "cores_per_llc": 2, "threads_per_core": 1}}}"#;
+
+    const ATTACH: &str = r#"{"version": 2, "attach": {"backend": "tcg", "clock": "virtual", "emulator": {"binary": "/nowhere/qemu"},
+        "agent": "/nowhere/agent", "from": "/nowhere/snapshot", "scheduler": {"program": "/bin/sh", "files": {}},
+        "declared": {"name": "scx_x", "args": ["-s"]},
+        "topology": {"numa_nodes": 1, "llcs": 1, "cores_per_llc": 2, "threads_per_core": 1}}}"#;
 
     fn refusal(json: &str) -> (u8, String) {
         let directory = tempfile::tempdir().expect("a directory");
@@ -80,13 +169,24 @@ mod tests {
     fn says_what_cannot_be() {
         let (status, text) = refusal(&JSON.replace("\"kernel\"", "\"kernl\""));
         assert!(status == 2 && text.contains("kernl"), "{text}");
-        let (status, text) = refusal(&JSON.replace("\"version\": 1", "\"version\": 9"));
-        assert!(status == 2 && text.ends_with("version 9 is not 1"), "{text}");
+        let (status, text) = refusal(&JSON.replace("\"version\": 2", "\"version\": 9"));
+        assert!(status == 2 && text.ends_with("version 9 is not 2"), "{text}");
         let (status, text) = refusal(&JSON.replace("\"cores_per_llc\": 2", "\"cores_per_llc\": 64"));
         assert!(status == 2 && text.contains("at most 32 under the virtual clock"), "{text}");
         let (status, text) = refusal(JSON);
         assert!(status == 3 && text.starts_with("cannot read the guest program /nowhere/init"), "{text}");
         let (status, text) = refusal(&JSON.replace("\"tcg\"", "\"kvm\""));
         assert!(status == 3 && text == "this program has no back end kvm", "{text}");
+    }
+    #[test]
+    fn says_what_cannot_be_attached() {
+        let (status, text) = refusal(&ATTACH.replace("\"name\": \"scx_x\"", "\"name\": \"a b\""));
+        assert!(status == 2 && text.starts_with("declared.name: \"a b\" is not a name"), "{text}");
+        let (status, text) = refusal(&ATTACH.replace("[\"-s\"]", "[\"-s\"], \"files\": [\"/etc/x\"]"));
+        assert!(status == 2 && text.starts_with("the scheduler scx_x reads /etc/x, and no file is named"), "{text}");
+        let (status, text) = refusal(&ATTACH.replace("/bin/sh", "/nowhere/scx"));
+        assert!(status != 0 && text.contains("/nowhere/scx"), "{text}");
+        let (status, text) = refusal(r#"{"version": 2}"#);
+        assert!(status == 2 && text.ends_with("it is to have either `boot` or `attach`"), "{text}");
     }
 }

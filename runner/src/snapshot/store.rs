@@ -1,11 +1,12 @@
 //! A directory of snapshots for `ktstr run`, each under a name that says what it is of.
 
-use super::{kernel_line, make, MakeError, SnapshotOf};
-use crate::inputs::{hash, hash_of, read, InputError};
+use super::{attach, kernel_line, make, AttachmentOf, MakeError, SnapshotOf};
+use crate::inputs::{hash, hash_of, read, InputError, SnapshotPaths};
 use crate::stop::Stop;
-use ktstr_model::Case;
-use ktstr_vmm::{Emulator, Gpa, MachineBackend};
-use serde_json::json;
+use ktstr_model::resolve::NO_PROFILE;
+use ktstr_model::{Case, Clock, SchedulerPlan, Topology};
+use ktstr_vmm::{Emulator, Gpa, MachineBackend, SavedMachine};
+use serde_json::{json, Value};
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,14 @@ pub(crate) struct Store {
     digests: [String; 3],
 }
 
+/// What is attached in a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ToAttach<'a> {
+    pub(crate) agent: &'a [u8],
+    /// The packed files of the scheduler.
+    pub(crate) scheduler: &'a [u8],
+}
+
 impl Store {
     /// Snapshots of a prepared `kernel` in `directory`, which need not be there.
     pub(crate) fn new(directory: PathBuf, kernel: &Path, init: &Path, emulator: &Emulator) -> Result<Self, InputError> {
@@ -30,26 +39,64 @@ impl Store {
         Ok(Self { directory, kernel: kernel.to_owned(), init, digests })
     }
 
-    /// The snapshots that `cases` start from, by the label of their topology.
+    /// The snapshots that `cases` start from. With `to_attach` those with their scheduler attached are among them.
     pub(crate) fn for_cases(
         &self,
         backend: &dyn MachineBackend,
         cases: &[Case],
+        to_attach: Option<ToAttach<'_>>,
         stop: &Stop,
-    ) -> Result<BTreeMap<String, PathBuf>, MakeError> {
-        let mut files = BTreeMap::new();
-        for Case { topology, clock, kernel_args, .. } in cases {
-            if let Entry::Vacant(entry) = files.entry(topology.to_string()) {
-                let of = SnapshotOf { kernel: &self.kernel, init: &self.init, topology, clock: *clock, kernel_args };
-                entry.insert(self.get(backend, &of, stop)?);
+    ) -> Result<SnapshotPaths, MakeError> {
+        let mut paths = SnapshotPaths { booted: BTreeMap::new(), attached: BTreeMap::new() };
+        for Case { topology, clock, kernel_args, plan, .. } in cases {
+            let label = topology.to_string();
+            let booted = match paths.booted.entry(label.clone()) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let of =
+                        SnapshotOf { kernel: &self.kernel, init: &self.init, topology, clock: *clock, kernel_args };
+                    entry.insert(self.booted(backend, &of, stop)?)
+                }
+            };
+            let Some((to_attach, scheduler)) = to_attach.zip(plan.scheduler.as_ref()) else { continue };
+            if let Entry::Vacant(entry) = paths.attached.entry((label, NO_PROFILE.to_owned())) {
+                let of = Attached { booted, to_attach, scheduler, topology, clock: *clock };
+                entry.insert(self.attached(backend, &of, stop)?);
             }
         }
-        Ok(files)
+        Ok(paths)
     }
 
-    /// The file of a snapshot, which is made if it is not there.
-    fn get(&self, backend: &dyn MachineBackend, of: &SnapshotOf<'_>, stop: &Stop) -> Result<PathBuf, MakeError> {
+    /// The snapshot of a machine that has booted.
+    fn booted(&self, backend: &dyn MachineBackend, of: &SnapshotOf<'_>, stop: &Stop) -> Result<PathBuf, MakeError> {
         let path = self.directory.join(self.name(of, backend.window_at(of.topology)));
+        self.get(path, |path, unfinished| {
+            println!("{}: boots for a snapshot, {}", of.topology, path.display());
+            make(backend, of, unfinished, &|| stop.reason().is_some())
+        })
+    }
+
+    /// The snapshot of a machine with a scheduler attached, or why there is none.
+    fn attached(&self, backend: &dyn MachineBackend, of: &Attached<'_>, stop: &Stop) -> Result<PathBuf, MakeError> {
+        let path = self.directory.join(self.attached_name(of, &hash_of("snapshot", of.booted)?));
+        self.get(path, |path, unfinished| {
+            println!("{}: attaches {} for a snapshot, {}", of.topology, of.scheduler.name, path.display());
+            let directory = super::make::directory_beside(unfinished)?;
+            let booted = SavedMachine::unpack(of.booted, directory.path())
+                .map_err(|source| MakeError::From { path: of.booted.to_owned(), source })?;
+            let ToAttach { agent, scheduler } = of.to_attach;
+            let Attached { topology, clock, scheduler: plan, .. } = *of;
+            let of = AttachmentOf { booted: &booted, agent, scheduler, plan, topology, clock };
+            attach(backend, &of, unfinished, &|| stop.reason().is_some())
+        })
+    }
+
+    /// The file at `path`, which is made if it is not there: `make` is told its name and where it is to be written.
+    fn get(
+        &self,
+        path: PathBuf,
+        make: impl FnOnce(&Path, &Path) -> Result<(), MakeError>,
+    ) -> Result<PathBuf, MakeError> {
         if path.is_file() {
             return Ok(path);
         }
@@ -60,34 +107,57 @@ impl Store {
             .prefix("unfinished-")
             .tempfile_in(&self.directory)
             .map_err(|source| unwritable(&self.directory, source))?;
-        println!("{}: boots for a snapshot, {}", of.topology, path.display());
-        make(backend, of, unfinished.path(), &|| stop.reason().is_some())?;
+        make(&path, unfinished.path())?;
         unfinished.persist(&path).map_err(|error| unwritable(&path, error.error))?;
         Ok(path)
     }
 
     fn name(&self, of: &SnapshotOf<'_>, window_at: Gpa) -> String {
-        // Another version of this program may boot in another way.
         let line = kernel_line(window_at, of.kernel_args);
-        let key = json!([env!("CARGO_PKG_VERSION"), self.digests, of.topology, of.clock, line]).to_string();
-        let key = hash(key.as_bytes());
-        format!("{}-{}-{}.snapshot", of.topology, of.clock.name(), key.get(..KEY_DIGITS).unwrap_or(&key))
+        let key = key(&json!([self.digests, of.topology, of.clock, line]));
+        format!("{}-{}-{key}.snapshot", of.topology, of.clock.name())
     }
+
+    /// `from` is the digest of the snapshot that it starts from, which has all of that in it.
+    fn attached_name(&self, of: &Attached<'_>, from: &str) -> String {
+        let [.., emulator] = &self.digests;
+        let Attached { topology, clock, to_attach: ToAttach { agent, scheduler }, .. } = *of;
+        let key = key(&json!([emulator, topology, clock, from, hash(agent), hash(scheduler), of.scheduler]));
+        format!("{topology}-{}-{}-{key}.attached", clock.name(), of.scheduler.name)
+    }
+}
+
+/// What a snapshot with a scheduler attached is of.
+struct Attached<'a> {
+    booted: &'a Path,
+    to_attach: ToAttach<'a>,
+    scheduler: &'a SchedulerPlan,
+    topology: &'a Topology,
+    clock: Clock,
+}
+
+/// Of everything that decides; another version of this program may make snapshots in another way.
+fn key(of: &Value) -> String {
+    let key = hash(json!([env!("CARGO_PKG_VERSION"), of]).to_string().as_bytes());
+    key.get(..KEY_DIGITS).unwrap_or(&key).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ktstr_model::{Clock, Topology};
+    use ktstr_model::Nanos;
 
-    #[test]
-    fn names_differ_with_everything_that_a_snapshot_is_of() {
-        let store = |digest: &str| Store {
+    fn store(digest: &str) -> Store {
+        Store {
             directory: "/nowhere".into(),
             kernel: "k".into(),
             init: Vec::new(),
             digests: [digest.into(), "init".into(), "emulator".into()],
-        };
+        }
+    }
+
+    #[test]
+    fn names_differ_with_everything_that_a_snapshot_is_of() {
         let topology = Topology::new(1, 1, 2, 1).expect("can be");
         let other = Topology::new(1, 2, 1, 1).expect("can be");
         let name = |digest: &str, topology: &Topology, clock, args: &[String]| {
@@ -105,6 +175,30 @@ mod tests {
             name("a", &topology, Clock::Real, &[]),
             name("a", &topology, Clock::Virtual, &["nosmt".into()]),
         ];
+        assert!(others.iter().all(|other| *other != first), "{first}: {others:?}");
+    }
+
+    #[test]
+    fn an_attached_one_differs_with_the_scheduler_too() {
+        let topology = Topology::new(1, 1, 2, 1).expect("can be");
+        let name = |from: &str, agent: &[u8], files: &[u8], argument: &str| {
+            let (name, args) = ("scx_x".to_owned(), vec![argument.to_owned()]);
+            let scheduler = SchedulerPlan { name, args, files: vec![], attach_max: Nanos(1), detach_max: Nanos(1) };
+            let to_attach = ToAttach { agent, scheduler: files };
+            let of = Attached {
+                booted: Path::new("b"),
+                to_attach,
+                scheduler: &scheduler,
+                topology: &topology,
+                clock: Clock::Virtual,
+            };
+            store("a").attached_name(&of, from)
+        };
+        let first = name("00", b"a", b"s", "-x");
+        assert!(first.starts_with("1n1l2c1t-virtual-scx_x-") && first.ends_with(".attached"), "{first}");
+        assert_eq!(first, name("00", b"a", b"s", "-x"));
+        let others =
+            [name("11", b"a", b"s", "-x"), name("00", b"b", b"s", "-x"), name("00", b"a", b"t", "-x"), name("00", b"a", b"s", "-y")];
         assert!(others.iter().all(|other| *other != first), "{first}: {others:?}");
     }
 }

@@ -58,8 +58,12 @@ fn check(plan: &Plan, attached: &SchedulerPlan) -> Result<(), GuestError> {
     if plan.scheduler.as_ref() == Some(attached) {
         return Ok(());
     }
-    let wanted = plan.scheduler.as_ref().map_or_else(|| "none".into(), |wanted| format!("{} {:?}", wanted.name, wanted.args));
-    let problem = format!("the plan is for the scheduler {wanted}, and {} {:?} is attached in the save", attached.name, attached.args);
+    let wanted =
+        plan.scheduler.as_ref().map_or_else(|| "none".into(), |wanted| format!("{} {:?}", wanted.name, wanted.args));
+    let problem = format!(
+        "the plan is for the scheduler {wanted}, and {} {:?} is attached in the save",
+        attached.name, attached.args
+    );
     Err(GuestError::new("go on with the plan", problem))
 }
 

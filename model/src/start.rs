@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn only_a_snapshot_can_be_an_attached_one() {
-        let modes = |attached| [StartSpec::Boot, StartSpec::Attach, StartSpec::Snapshot].map(|spec| spec.mode(attached));
+        let modes =
+            |attached| [StartSpec::Boot, StartSpec::Attach, StartSpec::Snapshot].map(|spec| spec.mode(attached));
         assert_eq!(modes(false), [StartMode::Boot, StartMode::Snapshot, StartMode::Snapshot]);
         assert_eq!(modes(true), [StartMode::Boot, StartMode::Snapshot, StartMode::Attached]);
     }

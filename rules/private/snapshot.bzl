@@ -5,7 +5,7 @@ load(":kernel.bzl", "KtstrKernelInfo")
 load(":snapshot_settings.bzl", "without_snapshot")
 load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN", "emulator_description", "emulator_files")
 
-_REQUEST_VERSION = 1
+_REQUEST_VERSION = 2
 
 _ToolsInfo = provider(
     doc = "What makes snapshots.",
@@ -68,13 +68,16 @@ def _snapshot_impl(ctx):
     tools = ctx.attr._tools[_ToolsInfo]
     snapshot = ctx.actions.declare_file(_name(ctx.attr._kernel.label, of))
     request = ctx.actions.declare_file(snapshot.basename + ".json", sibling = snapshot)
-    ctx.actions.write(request, json.encode_indent(dict(
+    boot = dict(
         of,
         emulator = emulator_description(tools.emulator, lambda file: file.path),
         init = tools.runner.init.path,
         kernel = kernel.path,
-        version = _REQUEST_VERSION,
-    ), indent = "  ") + "\n")
+    )
+    ctx.actions.write(request, json.encode_indent({
+        "boot": boot,
+        "version": _REQUEST_VERSION,
+    }, indent = "  ") + "\n")
     arguments = ctx.actions.args()
     arguments.add("snapshot")
     arguments.add("--request", request)

@@ -1,8 +1,8 @@
 //! The files that a case is made of, read once for all cases of a target: `InputPaths ──load──▶ Inputs`.
 
 use crate::image::{self, KernelError, KernelInfo, OptionsError};
-use crate::scheduler::{self, ClosureError, SchedulerPaths};
 use crate::planning::Contents;
+use crate::scheduler::{self, ClosureError, SchedulerPaths};
 use crate::snapshot::{self, Expansion, Snapshot};
 use ktstr_channel::layout::PAYLOAD_BYTES_MAX;
 use ktstr_model::case::Input;

@@ -160,20 +160,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         files: ReportFiles { xml: Some(args.output.join("junit.xml")), directory: Some(args.output.clone()) },
         rerun: Rerun::Program { words: command_of(args), last: last_words_of(args), replay: Some(replay_words(args)) },
     };
-    let report = session.run(|spec, planned, scheduler| match (spec.start, backend(spec.backend, &session.emulator)) {
-        (StartSpec::Attach | StartSpec::Snapshot, Some(backend)) => {
-            let store = Store::new(snapshots, &kernel, &init, &session.emulator).map_err(host)?;
-            let agent = inputs::read("guest program", &session.agent).map_err(host)?;
-            let scheduler = scheduler.filter(|_| spec.start == StartSpec::Snapshot);
-            let to_attach = scheduler.map(|scheduler| ToAttach { agent: &agent, scheduler });
-            store
-                .for_cases(backend.as_ref(), &planned.selected, to_attach, &session.stop)
-                .map(OriginPaths::Snapshots)
-                .map_err(host)
-        }
-        // A back end that is not there is an ending of each case.
-        _ => Ok(OriginPaths::Boot { kernel, init }),
-    })?;
+    let report =
+        session.run(|spec, planned, scheduler| match (spec.start, backend(spec.backend, &session.emulator)) {
+            (StartSpec::Attach | StartSpec::Snapshot, Some(backend)) => {
+                let store = Store::new(snapshots, &kernel, &init, &session.emulator).map_err(host)?;
+                let agent = inputs::read("guest program", &session.agent).map_err(host)?;
+                let scheduler = scheduler.filter(|_| spec.start == StartSpec::Snapshot);
+                let to_attach = scheduler.map(|scheduler| ToAttach { agent: &agent, scheduler });
+                store
+                    .for_cases(backend.as_ref(), &planned.selected, to_attach, &session.stop)
+                    .map(OriginPaths::Snapshots)
+                    .map_err(host)
+            }
+            // A back end that is not there is an ending of each case.
+            _ => Ok(OriginPaths::Boot { kernel, init }),
+        })?;
     Ok(report.verdict)
 }
 

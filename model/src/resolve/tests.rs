@@ -73,7 +73,8 @@ fn a_case_starts_where_there_is_a_snapshot_for_it() {
     };
     let start = |start: &str, attached: bool| {
         let more = format!(r#", "start": "{start}", "scheduler": {{"name": "scx_mine"}}"#);
-        let case = cases(&spec([1, 2, 2, 1], &one(SPIN), &more).expect("parses"), &facts(attached)).expect("can be")[0].clone();
+        let case = cases(&spec([1, 2, 2, 1], &one(SPIN), &more).expect("parses"), &facts(attached)).expect("can be")[0]
+            .clone();
         (case.start.name(), case.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>().join(" "))
     };
     assert_eq!(start("boot", true), ("boot", String::new()));

@@ -13,13 +13,13 @@ use crate::report::Stage;
 use crate::run::{about_the_run, not_run, Outcome};
 use crate::stop::Stop;
 use attempt::Attempt;
-pub(crate) use watch::{Silence, Watch};
 use ktstr_model::{Case, Cause, Verdict};
 use ktstr_recording::{Header, Recording, WriteError, Writer};
 use ktstr_vmm::MachineBackend;
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
+pub(crate) use watch::{Silence, Watch};
 
 /// What all cases of a run share.
 pub(crate) struct Executor<'a> {

@@ -66,9 +66,10 @@ fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputP
             };
             let (label, file) = (case.topology.to_string(), found.ok_or_else(missing)?);
             OriginPaths::Snapshots(match case.start {
-                StartMode::Attached => {
-                    SnapshotPaths { attached: [((label, NO_PROFILE.to_owned()), file)].into(), ..SnapshotPaths::default() }
-                }
+                StartMode::Attached => SnapshotPaths {
+                    attached: [((label, NO_PROFILE.to_owned()), file)].into(),
+                    ..SnapshotPaths::default()
+                },
                 _ => SnapshotPaths { booted: [(label, file)].into(), ..SnapshotPaths::default() },
             })
         }

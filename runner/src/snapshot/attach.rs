@@ -11,7 +11,9 @@ use ktstr_model::scheduler::Stream;
 use ktstr_model::{Clock, SchedulerPlan, Topology, What};
 use ktstr_vmm::{MachineBackend, MachineSpec, SavedError, SavedMachine, Start, StartError};
 use std::cell::Cell;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// What the file begins with if there is no snapshot in it.
@@ -42,8 +44,7 @@ pub(crate) fn attach(
     let at = |name: &str| directory.path().join(name);
     let window = Window::create(&at("window"))?;
     let plan = postcard::to_stdvec(of.plan).map_err(MakeError::Plan)?;
-    let blobs =
-        [(payload::AGENT, of.agent), (payload::ATTACH, plan.as_slice()), (payload::SCHEDULER, of.scheduler)];
+    let blobs = [(payload::AGENT, of.agent), (payload::ATTACH, plan.as_slice()), (payload::SCHEDULER, of.scheduler)];
     payload::lay(&window, &blobs).map_err(MakeError::Payload)?;
     window.go();
     let spec = MachineSpec {
@@ -61,7 +62,11 @@ pub(crate) fn attach(
     let mut guest = Guest::new(&window, of);
     let saved = backend.save(&spec, &at("saved"), &mut |cpu| {
         interrupted.set(stop());
-        if interrupted.get() { Some("it was interrupted".into()) } else { guest.look(cpu) }
+        if interrupted.get() {
+            Some("it was interrupted".into())
+        } else {
+            guest.look(cpu)
+        }
     });
     match saved {
         Ok(saved) => saved.pack(output).map_err(MakeError::Pack),
@@ -111,23 +116,29 @@ impl<'a> Guest<'a> {
         for event in self.reader.poll(self.window).events {
             match event.what {
                 What::Booted(_) => self.booted = true,
-                What::SchedulerOutput(line) if line.stream == Stream::Stderr && !line.text.trim().is_empty() => {
+                What::SchedulerOutput(line) if line.stream == Stream::Stderr && !says_nothing(&line.text) => {
                     self.printed = Some(line.text);
                 }
                 What::Failed(failure) => {
                     self.last_words = Some(format!("the guest failed to {}: {}", failure.doing, failure.problem));
                 }
                 What::SchedulerOverdue(overdue) => {
-                    self.last_words = Some(format!("it was not attached after {}", overdue.waited));
+                    let seconds = Duration::from_nanos(overdue.waited.0).as_secs_f64();
+                    self.last_words = Some(format!("it was not attached after {seconds:.1} s"));
                 }
                 What::SchedulerExited { status } => {
                     let printed = self.printed.as_ref().map(|line| format!("; it printed: {line}")).unwrap_or_default();
-                    self.last_words = Some(format!("it ended with wait status {status:#x}{printed}"));
+                    self.last_words = Some(format!("it ended ({}){printed}", ExitStatus::from_raw(status)));
                 }
                 _ => {}
             }
         }
     }
+}
+
+/// An empty line, and what Rust programs print behind the message of a panic.
+fn says_nothing(line: &str) -> bool {
+    line.trim().is_empty() || line.starts_with("note: run with `RUST_BACKTRACE")
 }
 
 #[cfg(test)]
@@ -136,8 +147,8 @@ mod tests {
 
     #[test]
     fn a_file_without_a_snapshot_is_told_by_its_first_bytes() {
-        let text = format!("{UNATTACHED}it was not attached after 8s\n");
-        assert_eq!(unattached(text.as_bytes()).as_deref(), Some("it was not attached after 8s"));
+        let text = format!("{UNATTACHED}it was not attached after 8.0 s\n");
+        assert_eq!(unattached(text.as_bytes()).as_deref(), Some("it was not attached after 8.0 s"));
         // What zstd begins with.
         assert_eq!(unattached(b"\x28\xb5\x2f\xfd..."), None);
         assert_eq!(unattached(b""), None);

@@ -197,8 +197,12 @@ mod tests {
         let first = name("00", b"a", b"s", "-x");
         assert!(first.starts_with("1n1l2c1t-virtual-scx_x-") && first.ends_with(".attached"), "{first}");
         assert_eq!(first, name("00", b"a", b"s", "-x"));
-        let others =
-            [name("11", b"a", b"s", "-x"), name("00", b"b", b"s", "-x"), name("00", b"a", b"t", "-x"), name("00", b"a", b"s", "-y")];
+        let others = [
+            name("11", b"a", b"s", "-x"),
+            name("00", b"b", b"s", "-x"),
+            name("00", b"a", b"t", "-x"),
+            name("00", b"a", b"s", "-y"),
+        ];
         assert!(others.iter().all(|other| *other != first), "{first}: {others:?}");
     }
 }

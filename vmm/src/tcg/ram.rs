@@ -45,8 +45,11 @@ pub(super) fn copy_in(from: &Path, directory: &Path, topology: &Topology) -> Res
     let new = make_in(directory, topology)?;
     for (node, (old, new)) in old.iter().zip(&new).enumerate() {
         let path = directory.join(ram_name(node));
-        for_each_page(old, |offset, page| new.write_all_at(page, offset))
-            .map_err(|source| SavedError::File { doing: "write", path, source })?;
+        for_each_page(old, |offset, page| new.write_all_at(page, offset)).map_err(|source| SavedError::File {
+            doing: "write",
+            path,
+            source,
+        })?;
     }
     Ok(new)
 }

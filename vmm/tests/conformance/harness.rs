@@ -77,7 +77,8 @@ impl Prepared {
     /// Boots it and saves it; the directory goes with the value.
     pub(crate) fn save(&self) -> Save {
         let directory = tempfile::tempdir().expect("a directory");
-        let saved = backend().save(&self.spec, directory.path(), &mut |_| None).unwrap_or_else(|error| panic!("{error}"));
+        let saved =
+            backend().save(&self.spec, directory.path(), &mut |_| None).unwrap_or_else(|error| panic!("{error}"));
         Save { directory, saved }
     }
 

@@ -72,6 +72,8 @@ pub(crate) fn attach(
         Ok(saved) => saved.pack(output).map_err(MakeError::Pack),
         Err(StartError::Saved(SavedError::NotReached { seen, .. })) if !interrupted.get() => {
             guest.take_events();
+            // An emulator that has ended has often said nothing.
+            let seen = seen.trim_end_matches([':', ' ']).to_owned();
             let text = format!("{UNATTACHED}{}\n", guest.last_words.unwrap_or(seen));
             std::fs::write(output, text).map_err(|source| MakeError::Write { path: output.to_owned(), source })
         }

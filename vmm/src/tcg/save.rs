@@ -59,6 +59,7 @@ fn wait_for_stop(
             if status.code().is_none() {
                 return Err(StartError::EmulatorEnded { status: status.to_string(), log });
             }
+            refuse_panic(launched)?;
             return Err(not_reached(launched, format!("the machine ended ({status}): {log}")));
         }
         let cpu_time = launched.process.cpu_time();

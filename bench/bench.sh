@@ -67,5 +67,6 @@ awk -v own="$own_median" -v bare="$bare_median" -v runs="$runs" 'BEGIN {
   printf "own time / bare boot      %5.1f %%   (%.3f s / %.3f s, medians of %d; at most 10 %%)\n", 100 * own / bare, own / 1e9, bare / 1e9, runs
 }'
 bench/starts.sh
+bench/attached.sh
 bench/clones.sh
 bench/noop.sh

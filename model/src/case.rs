@@ -69,6 +69,9 @@ pub struct Case {
     pub start: StartMode,
     /// Varies when things happen in the guest.
     pub seed: u64,
+    /// Name of its flag profile, if the declaration has profiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Added to the kernel's command line.
     pub kernel_args: Vec<String>,
     /// What the guest does.
@@ -80,4 +83,12 @@ pub struct Case {
     pub expect_failure: Option<ExpectedFailure>,
     /// Contents of the files that the case is made of, in the order of their names.
     pub inputs: Vec<Input>,
+}
+
+impl Case {
+    /// Which snapshot with the scheduler attached it may start from: the labels of its topology and of its flag profile, which is empty
+    /// where there are none.
+    pub fn attached(&self) -> (String, String) {
+        (self.topology.to_string(), self.profile.clone().unwrap_or_default())
+    }
 }

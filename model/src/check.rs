@@ -19,6 +19,8 @@ pub struct Check {
 pub enum Origin {
     /// ktstr's own defaults.
     Default,
+    /// The `checks` of the scheduler under test.
+    Scheduler,
     /// The test's `checks`.
     Test,
     /// `ktstr judge --check`.
@@ -30,6 +32,7 @@ impl Origin {
     pub fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
+            Self::Scheduler => "scheduler",
             Self::Test => "test",
             Self::CommandLine => "command line",
         }

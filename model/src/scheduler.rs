@@ -7,6 +7,7 @@
 //! The guest starts it and writes down what the kernel and the process say; in which phase it failed, and why, is the judge's
 //! business.
 
+use crate::spec::ChecksSpec;
 use crate::{FieldError, Nanos};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ pub const DETACH_MAX: Nanos = Nanos(20_000_000_000);
 const TIMEOUT_MAX: Nanos = Nanos(3_600_000_000_000);
 
 /// A scheduler as the user declared it. Its program is no part of the declaration: it is an input, named beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchedulerSpec {
     /// What it is called in the guest and in reports.
@@ -32,6 +33,35 @@ pub struct SchedulerSpec {
     /// Guest time in which it has to be attached; by default [`ATTACH_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach_timeout: Option<Nanos>,
+    /// Ways to start it, each of which makes cases of its own; none: one way, without a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<ProfileSpec>,
+    /// Bounds that it brings with it; those of the test win.
+    #[serde(default, skip_serializing_if = "ChecksSpec::is_empty")]
+    pub checks: ChecksSpec,
+    /// What a kernel must have, or the cases are skipped: `CONFIG_X`, a kfunc, a type, or a member `type.member`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel_features: Vec<String>,
+}
+
+/// A flag profile: a name for some arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileSpec {
+    /// A part of the name of its cases, such as `llc+steal`.
+    pub name: String,
+    /// Come after the arguments that all cases have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+}
+
+/// One way to run the cases of a declaration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Profile {
+    /// None where the declaration has no profiles.
+    pub name: Option<String>,
+    /// The scheduler under test, if there is one.
+    pub scheduler: Option<SchedulerPlan>,
 }
 
 /// What the guest is told of it.
@@ -51,22 +81,37 @@ pub struct SchedulerPlan {
 }
 
 impl SchedulerSpec {
-    /// Checks what was declared, at `path`.
+    /// Checks what was declared, at `path`, and gives each way to run it.
+    ///
+    /// # Errors
+    /// The first field that cannot be.
+    pub fn profiles(&self, path: &str) -> Result<Vec<Profile>, FieldError> {
+        let plan = self.resolve(path)?;
+        if self.profiles.is_empty() {
+            return Ok(vec![Profile { name: None, scheduler: Some(plan) }]);
+        }
+        let mut profiles: Vec<Profile> = Vec::new();
+        for (i, ProfileSpec { name, args }) in self.profiles.iter().enumerate() {
+            let at = format!("{path}.profiles[{i}]");
+            check_name(name, &format!("{at}.name"))?;
+            check_args(args, &format!("{at}.args"))?;
+            let name = Some(name.clone());
+            if profiles.iter().any(|profile| profile.name == name) {
+                return Err(FieldError::new(at, format!("{:?} stands there twice", self.profiles[i].name)));
+            }
+            let args = [plan.args.clone(), args.clone()].concat();
+            profiles.push(Profile { name, scheduler: Some(SchedulerPlan { args, ..plan.clone() }) });
+        }
+        Ok(profiles)
+    }
+
+    /// Checks it, at `path`, and gives what the guest is told of it where no profile adds arguments.
     ///
     /// # Errors
     /// The first field that cannot be.
     pub fn resolve(&self, path: &str) -> Result<SchedulerPlan, FieldError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
-        let name_fits = !self.name.is_empty() && self.name.len() <= 64 && self.name.chars().all(plain);
-        if !name_fits || self.name.starts_with('.') {
-            let error = FieldError::new(format!("{path}.name"), format!("{:?} is not a name", self.name));
-            return Err(error.hint("1 to 64 letters, digits, `.`, `_`, `-`, `+`; not a dot first"));
-        }
-        for (i, argument) in self.args.iter().enumerate() {
-            if argument.contains('\0') {
-                return Err(FieldError::new(format!("{path}.args[{i}]"), "has a zero byte, as no argument can"));
-            }
-        }
+        check_name(&self.name, &format!("{path}.name"))?;
+        check_args(&self.args, &format!("{path}.args"))?;
         for (i, file) in self.files.iter().enumerate() {
             let problem = match () {
                 () if !file.starts_with('/') || file.split('/').any(|part| part == "..") => "is not an absolute path",
@@ -83,6 +128,22 @@ impl SchedulerSpec {
         }
         let (name, args, files) = (self.name.clone(), self.args.clone(), self.files.clone());
         Ok(SchedulerPlan { name, args, files, attach_max, detach_max: DETACH_MAX })
+    }
+}
+
+fn check_name(name: &str, path: &str) -> Result<(), FieldError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    if (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.') {
+        return Ok(());
+    }
+    let error = FieldError::new(path, format!("{name:?} is not a name"));
+    Err(error.hint("1 to 64 letters, digits, `.`, `_`, `-`, `+`; not a dot first"))
+}
+
+fn check_args(args: &[String], path: &str) -> Result<(), FieldError> {
+    match args.iter().position(|argument| argument.contains('\0')) {
+        Some(i) => Err(FieldError::new(format!("{path}[{i}]"), "has a zero byte, as no argument can")),
+        None => Ok(()),
     }
 }
 
@@ -155,16 +216,42 @@ mod tests {
     use super::*;
 
     fn spec(name: &str) -> SchedulerSpec {
-        SchedulerSpec { name: name.into(), args: vec![], files: vec![], attach_timeout: None }
+        SchedulerSpec { name: name.into(), ..Default::default() }
     }
 
     fn refusal(spec: &SchedulerSpec) -> String {
-        spec.resolve("scheduler").expect_err("refused").to_string()
+        spec.profiles("scheduler").expect_err("refused").to_string()
+    }
+
+    fn profile(name: &str, args: &[&str]) -> ProfileSpec {
+        ProfileSpec { name: name.into(), args: args.iter().map(|&argument| argument.into()).collect() }
+    }
+
+    #[test]
+    fn a_profile_adds_its_arguments() {
+        let plain = SchedulerSpec { args: vec!["-v".into()], ..spec("s") };
+        let profiles = plain.profiles("scheduler").expect("can be");
+        assert_eq!((profiles.len(), &profiles[0].name), (1, &None));
+        let two = SchedulerSpec { profiles: vec![profile("default", &[]), profile("a+b", &["-a", "-b"])], ..plain };
+        let args = |profile: &Profile| profile.scheduler.as_ref().map(|plan| plan.args.join(" ")).unwrap_or_default();
+        let profiles: Vec<_> =
+            two.profiles("scheduler").expect("can be").iter().map(|p| (p.name.clone(), args(p))).collect();
+        assert_eq!(profiles, [(Some("default".into()), "-v".into()), (Some("a+b".into()), "-v -a -b".into())]);
+    }
+
+    #[test]
+    fn a_profile_that_cannot_be_is_refused_with_its_path() {
+        let with = |second| SchedulerSpec { profiles: vec![profile("a", &[]), second], ..spec("s") };
+        assert_eq!(refusal(&with(profile("a", &[]))), "scheduler.profiles[1]: \"a\" stands there twice");
+        let text = refusal(&with(profile("b c", &[])));
+        assert!(text.starts_with("scheduler.profiles[1].name: \"b c\" is not a name"), "{text}");
+        let text = refusal(&with(profile("b", &["\0"])));
+        assert!(text.starts_with("scheduler.profiles[1].args[0]: has a zero byte"), "{text}");
     }
 
     #[test]
     fn what_cannot_be_is_refused_with_its_path() {
-        assert_eq!(spec("scx_mine").resolve("scheduler").expect("is one").attach_max, ATTACH_MAX);
+        assert_eq!(spec("scx_mine").resolve("scheduler").map(|plan| plan.attach_max), Ok(ATTACH_MAX));
         for name in ["", ".", "../x", "a b"] {
             assert!(refusal(&spec(name)).starts_with(&format!("scheduler.name: {name:?} is not a name; ")), "{name}");
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Version of the format; another one is refused.
 pub const SPEC_VERSION: u32 = 1;
 
-/// One target: its cases are topologies × seeds.
+/// One target: its cases are topologies × flag profiles × seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestSpec {
@@ -55,6 +55,9 @@ pub struct TestSpec {
     /// Whether a filter that matches no case is an error.
     #[serde(default)]
     pub strict_filter: bool,
+    /// Whether it is all right that every case is skipped, since the kernel lacks what the scheduler needs.
+    #[serde(default)]
+    pub may_skip: bool,
 }
 
 /// A seed, or the wish for one that Bazel gives (`--runs_per_test`).
@@ -353,6 +356,13 @@ pub struct LatencyBounds {
     /// Largest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Nanos>,
+}
+
+impl ChecksSpec {
+    /// Whether it says nothing; for serde.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl TestSpec {

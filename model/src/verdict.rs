@@ -146,6 +146,8 @@ pub enum Cause {
     AttachHang,
     /// The scheduler was told to end and did not.
     DetachHang,
+    /// The kernel has not what the scheduler under test needs.
+    KernelLacks,
     /// The failure that the test expects did not happen.
     Unexpected,
 }
@@ -183,6 +185,7 @@ impl Cause {
             Self::LoadHang => "load hang",
             Self::AttachHang => "attach hang",
             Self::DetachHang => "detach hang",
+            Self::KernelLacks => "kernel lacks",
             Self::Unexpected => "unexpected",
         }
     }
@@ -219,6 +222,7 @@ impl Cause {
             | Self::Trace
             | Self::Host
             | Self::Interrupted
+            | Self::KernelLacks
             | Self::Unexpected => false,
         }
     }

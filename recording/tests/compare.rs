@@ -22,6 +22,7 @@ fn case() -> Case {
         clock: Clock::Virtual,
         start: StartMode::Boot,
         seed: 0,
+        profile: None,
         kernel_args: vec![],
         plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
         checks: vec![],

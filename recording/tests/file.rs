@@ -14,6 +14,7 @@ fn header() -> Header {
         clock: Clock::Virtual,
         start: StartMode::Boot,
         seed: 0,
+        profile: None,
         kernel_args: vec![],
         plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
         checks: vec![],

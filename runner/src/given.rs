@@ -1,6 +1,7 @@
 //! The files that a command line names, and the words that name them again.
 
 use crate::cli::{InputArgs, RunArgs, SchedulerFiles};
+use crate::image::KernelInfo;
 use crate::inputs::{self, Emulator, InputError};
 use crate::rerun::ReplayWords;
 use crate::scheduler::{of_this_machine, SchedulerPaths};
@@ -17,11 +18,15 @@ pub(crate) struct GivenFiles {
     pub(crate) scheduler: Option<SchedulerPaths>,
 }
 
-/// The kernel that a command line names, prepared in `scratch`.
-pub(crate) fn given_kernel(kernel: &Path, config: Option<&Path>, scratch: &Path) -> Result<PathBuf, SessionError> {
+/// The kernel that a command line names, prepared in `scratch`, and what is known of it.
+pub(crate) fn given_kernel(
+    kernel: &Path,
+    config: Option<&Path>,
+    scratch: &Path,
+) -> Result<(PathBuf, KernelInfo), SessionError> {
     let prepared = scratch.join("vmlinux");
-    inputs::prepare_kernel(kernel, config, &prepared, None).map_err(of_input)?;
-    Ok(prepared)
+    let info = inputs::prepare_kernel(kernel, config, &prepared, None).map_err(of_input)?;
+    Ok((prepared, info))
 }
 
 /// The files that a command line names.

@@ -6,7 +6,6 @@ use crate::scheduler::{self, ClosureError, SchedulerPaths};
 use crate::snapshot::{self, Expansion, Snapshot};
 use ktstr_channel::layout::PAYLOAD_BYTES_MAX;
 use ktstr_model::case::Input;
-use ktstr_model::resolve::NO_PROFILE;
 use ktstr_model::{Case, SchedulerPlan, StartMode};
 use ktstr_recording::Sha256Sum;
 pub(crate) use ktstr_vmm::Emulator;
@@ -103,7 +102,7 @@ impl Inputs {
         match (&self.origin, case.start) {
             (Origin::Boot { .. }, _) | (_, StartMode::Boot) => None,
             (Origin::Snapshots { booted, .. }, StartMode::Snapshot) => booted.get(&label),
-            (Origin::Snapshots { attached, .. }, StartMode::Attached) => attached.get(&(label, NO_PROFILE.into())),
+            (Origin::Snapshots { attached, .. }, StartMode::Attached) => attached.get(&case.attached()),
         }
     }
 }
@@ -203,7 +202,8 @@ fn load_origin(paths: &OriginPaths, scratch: &Path) -> Result<Loaded, InputError
                 let bytes = read("snapshot", file)?;
                 match snapshot::unattached(&bytes) {
                     Some(why) => unattached.push(format!(
-                        "{label}: each case attaches its scheduler by itself; where a snapshot was to be made with it: {why}"
+                        "{label}{}: each case attaches its scheduler by itself; where a snapshot was to be made with it: {why}",
+                        if profile.is_empty() { String::new() } else { format!("[{profile}]") }
                     )),
                     None => {
                         let snapshot = Snapshot::new(StartMode::Attached, file.clone(), hash(&bytes));
@@ -227,13 +227,14 @@ pub(crate) fn prepare_kernel(
     output: &Path,
     info_path: Option<&Path>,
 ) -> Result<KernelInfo, InputError> {
-    if let Some(path) = config {
-        let text = String::from_utf8_lossy(&read("kernel configuration", path)?).into_owned();
-        image::check_options(&text).map_err(|source| InputError::Options { path: path.into(), source })?;
+    let text = config.map(|path| read("kernel configuration", path)).transpose()?;
+    let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    if let Some((path, text)) = config.zip(text.as_deref()) {
+        image::check_options(text).map_err(|source| InputError::Options { path: path.into(), source })?;
     }
     let bytes = read("kernel", image_path)?;
-    let (kernel, info) =
-        image::prepare(&bytes).map_err(|source| InputError::Kernel { path: image_path.into(), source })?;
+    let (kernel, info) = image::prepare(&bytes, text.as_deref())
+        .map_err(|source| InputError::Kernel { path: image_path.into(), source })?;
     write(output, &kernel)?;
     if let Some(path) = info_path {
         write(path, format!("{}\n", serde_json::to_string(&info).unwrap_or_default()).as_bytes())?;

@@ -1,6 +1,7 @@
 //! `launch.json`: where the files of a test are among its runfiles. Written by `ktstr_test` beside the test's executable,
 //! which is a link to this program.
 
+use crate::image::KernelInfo;
 use crate::inputs::{Emulator, InputPaths, OriginPaths, SnapshotPaths};
 use crate::scheduler::SchedulerPaths;
 use ktstr_model::field;
@@ -24,6 +25,9 @@ struct LaunchFile {
     emulator: Emulator,
     #[serde(default)]
     scheduler: Option<SchedulerFile>,
+    /// What `ktstr kernel` found out about the kernel; wanted where there is a scheduler.
+    #[serde(default)]
+    kernel_info: Option<String>,
     flags: Vec<String>,
 }
 
@@ -74,6 +78,8 @@ pub(crate) struct Launch {
     pub(crate) spec: PathBuf,
     /// Build settings that were not at their defaults, as Bazel takes them.
     pub(crate) flags: Vec<String>,
+    /// What is known of the kernel, where that matters.
+    pub(crate) kernel: Option<KernelInfo>,
     /// Everything else.
     pub(crate) inputs: InputPaths,
 }
@@ -113,6 +119,7 @@ impl Launch {
         Ok(Self {
             spec: at(&launch.spec),
             flags: launch.flags,
+            kernel: launch.kernel_info.as_ref().map(|path| read_info(&root.join(path))).transpose()?,
             inputs: InputPaths {
                 origin: match &launch.machines {
                     MachinesFile::Boot { kernel, init } => OriginPaths::Boot { kernel: at(kernel), init: at(init) },
@@ -133,6 +140,11 @@ impl Launch {
             },
         })
     }
+}
+
+fn read_info(path: &Path) -> Result<KernelInfo, LaunchError> {
+    let json = std::fs::read_to_string(path).map_err(|source| LaunchError::Read { path: path.into(), source })?;
+    serde_json::from_str(&json).map_err(|error| LaunchError::Format { path: path.into(), problem: error.to_string() })
 }
 
 /// The root of the runfiles: Bazel sets a variable for a test, `bazel run` and a bare start have a directory beside the

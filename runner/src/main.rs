@@ -25,6 +25,7 @@ mod run;
 mod scheduler;
 mod select;
 mod session;
+mod skip;
 mod snapshot;
 mod stop;
 mod traced;

@@ -1,6 +1,7 @@
 //! From `spec.json` to the cases that this process runs: `TestSpec ──▶ [Case] ──filter, shard──▶ Planned`.
 
 use crate::select::{Filter, Shard};
+use crate::skip::Skip;
 use ktstr_model::case::Input;
 use ktstr_model::resolve::{self, Facts};
 use ktstr_model::spec::{RandomSeed, SeedSpec};
@@ -17,6 +18,8 @@ pub(crate) struct Planned {
     pub(crate) all: usize,
     /// Those to run, in order.
     pub(crate) selected: Vec<Case>,
+    /// Why none of them is run; none: they are.
+    pub(crate) skip: Option<Skip>,
     /// For the reader.
     pub(crate) warnings: Vec<String>,
 }
@@ -100,7 +103,7 @@ pub(crate) fn plan(
             selection.shard.total()
         ));
     }
-    Ok(Planned { name: name.clone(), all, selected, warnings })
+    Ok(Planned { name: name.clone(), all, selected, skip: None, warnings })
 }
 
 /// What decides on the shard of a case. Each shard draws a random seed of its own: it must not decide.

@@ -94,6 +94,11 @@ impl Run<'_> {
                 next_write = Instant::now() + since.elapsed() * WRITE_SHARE;
             }
         }
+        if let Some(problem) = self.all_skipped(&report) {
+            reporter.report(&RunEvent::Warning { text: &problem });
+            report.verdict = report.verdict.max(Verdict::Unknown);
+            report.warnings.push(problem);
+        }
         if !selected.is_empty() {
             written = self.files.write(&report);
         }
@@ -114,10 +119,22 @@ impl Run<'_> {
         }
     }
 
+    /// What is wrong with a target of which no case was run, since its kernel lacks something.
+    fn all_skipped(&self, report: &TargetReport) -> Option<String> {
+        let skip = self.planned.skip.as_ref().filter(|skip| !skip.allowed && !report.cases.is_empty())?;
+        Some(format!(
+            "every case is skipped: {}. This target tests nothing: another kernel, or `may_skip = True` to say that this may be",
+            skip.reason
+        ))
+    }
+
     fn reason_not_to_run(&self, report: &TargetReport) -> Option<Finding> {
         if let Some(reason) = self.stop.reason() {
             let measured = format!("not started: {reason} came before");
             return Some(about_the_run(Verdict::Infrastructure, Cause::Interrupted, measured));
+        }
+        if let Some(skip) = &self.planned.skip {
+            return Some(about_the_run(Verdict::Skipped, Cause::KernelLacks, skip.reason.clone()));
         }
         let red = report.cases.iter().find(|case| case.verdict.is_red()).filter(|_| self.fail_fast)?;
         let measured = format!("not run after {} was {}", red.name, red.verdict.name());

@@ -4,6 +4,7 @@ use crate::bazel::TestProtocol;
 use crate::cli::{RunArgs, SelectArgs, TestArgs};
 use crate::execute::{in_full, Executor};
 use crate::given::{command_of, given_files, given_kernel, last_words_of, replay_words, snapshots_of, GivenFiles};
+use crate::image::KernelInfo;
 use crate::inputs::{self, Emulator, InputPaths, OriginPaths};
 use crate::launch::Launch;
 use crate::planning::{self, Contents, PlanError, Planned, Selection};
@@ -13,6 +14,7 @@ use crate::rerun::Rerun;
 use crate::run::Run;
 use crate::scheduler::SchedulerPaths;
 use crate::select::{Filter, Shard};
+use crate::skip::skip;
 use crate::snapshot::{Store, ToAttach};
 use crate::stop::Stop;
 use ktstr_model::spec::{RandomSeed, SeedSpec};
@@ -57,6 +59,8 @@ struct Session {
     agent: PathBuf,
     emulator: Emulator,
     scheduler: Option<SchedulerPaths>,
+    /// What is known of the kernel; none: the test does not ask.
+    kernel: Option<KernelInfo>,
     /// Arguments of the scheduler in place of those of the declaration.
     scheduler_args: Vec<String>,
     /// Label of the target; none: the name in the declaration.
@@ -110,6 +114,7 @@ fn under_bazel(
         agent: launch.inputs.agent,
         emulator: launch.inputs.emulator,
         scheduler: launch.inputs.scheduler,
+        kernel: launch.kernel,
         scheduler_args: vec![],
         target: protocol.target.clone(),
         filter: select.filter.as_deref().map(Filter::new).or(protocol.filter.clone()),
@@ -140,7 +145,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
     std::fs::create_dir_all(&args.output)
         .map_err(|error| host(format!("cannot make the directory {}: {error}", args.output.display())))?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
-    let kernel = given_kernel(&args.kernel, args.inputs.config.as_deref(), scratch.path())?;
+    let (kernel, info) = given_kernel(&args.kernel, args.inputs.config.as_deref(), scratch.path())?;
     let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs)?;
     let snapshots = snapshots_of(args);
     let session = Session {
@@ -148,6 +153,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         agent,
         emulator,
         scheduler,
+        kernel: Some(info),
         scheduler_args: args.scheduler_args.clone(),
         target: None,
         filter: args.select.filter.as_deref().map(Filter::new),
@@ -162,7 +168,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
     };
     let report =
         session.run(|spec, planned, scheduler| match (spec.start, backend(spec.backend, &session.emulator)) {
-            (StartSpec::Attach | StartSpec::Snapshot, Some(backend)) => {
+            (StartSpec::Attach | StartSpec::Snapshot, Some(backend)) if planned.skip.is_none() => {
                 let store = Store::new(snapshots, &kernel, &init, &session.emulator).map_err(host)?;
                 let agent = inputs::read("guest program", &session.agent).map_err(host)?;
                 let scheduler = scheduler.filter(|_| spec.start == StartSpec::Snapshot);
@@ -172,7 +178,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
                     .map(OriginPaths::Snapshots)
                     .map_err(host)
             }
-            // A back end that is not there is an ending of each case.
+            // A back end that is not there is an ending of each case, and cases that are skipped start nowhere.
             _ => Ok(OriginPaths::Boot { kernel, init }),
         })?;
     Ok(report.verdict)
@@ -188,7 +194,12 @@ impl Session {
         self.put_under_test(&mut spec);
         let backend = backend(spec.backend, &self.emulator);
         // Refuse what cannot be before the files are read: the declaration is what a user got wrong most often.
+        let skip = match &self.kernel {
+            Some(kernel) => skip(&spec, kernel).map_err(usage)?,
+            None => None,
+        };
         let planned = self.plan(&spec, Contents::default(), backend.as_deref()).map_err(usage)?;
+        let planned = Planned { skip: skip.clone(), ..planned };
         let under_test = planned.selected.iter().find_map(|case| case.plan.scheduler.as_ref());
         let scheduler = inputs::load_scheduler(self.scheduler.as_ref(), under_test).map_err(usage)?;
         let origin = origin(&spec, &planned, scheduler.as_deref())?;
@@ -199,7 +210,7 @@ impl Session {
             scheduler: self.scheduler.clone(),
         };
         let inputs = inputs::load(&paths, scheduler, &self.scratch).map_err(host)?;
-        let mut planned = self.plan(&spec, inputs.contents(), backend.as_deref()).map_err(usage)?;
+        let mut planned = Planned { skip, ..self.plan(&spec, inputs.contents(), backend.as_deref()).map_err(usage)? };
         if spec.expect_failure.is_none() {
             planned.warnings.extend(inputs.unattached.iter().cloned());
         }
@@ -228,8 +239,7 @@ impl Session {
     fn put_under_test(&self, spec: &mut TestSpec) {
         let Some(paths) = &self.scheduler else { return };
         let name = paths.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let new =
-            || SchedulerSpec { name, args: vec![], files: paths.files.keys().cloned().collect(), attach_timeout: None };
+        let new = || SchedulerSpec { name, files: paths.files.keys().cloned().collect(), ..Default::default() };
         let scheduler = spec.scheduler.get_or_insert_with(new);
         if !self.scheduler_args.is_empty() {
             scheduler.args = self.scheduler_args.clone();

@@ -1,4 +1,4 @@
-//! From a declaration to its cases: topologies × seeds, each with a plan in which nothing is left to choose.
+//! From a declaration to its cases: topologies × flag profiles × seeds, each with a plan in which nothing is left to choose.
 //!
 //! `TestSpec ──cases──▶ [Case]`; `cpusets` turns cpuset and affinity declarations into CPU numbers, `timeline` plays the
 //! scenario through once to know which cgroups and workers are alive when, and `limits` holds the ranges of plain numbers.
@@ -13,8 +13,9 @@ mod tests;
 use crate::case::Input;
 use crate::check::{merge, Has, Origin};
 use crate::floor::ClockOfMachine;
+use crate::scheduler::Profile;
 use crate::spec::{RandomSeed, SeedSpec, TestSpec};
-use crate::{Case, FieldError, Plan, StartMode, StartSpec, Topology};
+use crate::{Case, Check, FieldError, Plan, StartMode, StartSpec, Topology};
 use std::collections::BTreeMap;
 
 /// Most seeds of one test.
@@ -29,22 +30,20 @@ pub struct Facts {
     pub inputs: Vec<Input>,
     /// Contents of the snapshots that cases start from, by the label of their topology.
     pub snapshots: BTreeMap<String, Input>,
-    /// Contents of the snapshots in which the scheduler is attached, by the same label and the name of a profile; those that are not
+    /// Contents of the snapshots in which the scheduler is attached, by the same label and the name of a flag profile, empty where there
+    /// are none; those that are not
     /// there could not be made.
     pub attached: BTreeMap<(String, String), Input>,
 }
 
-/// The profile of cases that have none.
-pub const NO_PROFILE: &str = "";
-
-/// All cases of a declaration, in the order topology, seed.
+/// All cases of a declaration, in the order topology, flag profile, seed.
 ///
 /// # Errors
 /// The first thing that makes the declaration impossible, with its path.
 pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
     check_target(spec)?;
     limits::checks(&spec.checks, "checks")?;
-    let scheduler = spec.scheduler.as_ref().map(|scheduler| scheduler.resolve("scheduler")).transpose()?;
+    let profiles = profiles(spec)?;
     if let Some(expected) = &spec.expect_failure {
         expected.check("expect_failure")?;
     }
@@ -58,37 +57,58 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
             return Err(FieldError::new(path, format!("{topology} stands there twice")).hint(hint));
         }
         let plan = timeline::plan(spec, &topology)?;
-        let has = Has { limited_cpus: limits_cpus(&plan, &topology), scheduler: scheduler.is_some() };
-        let checks = merge(&[(Origin::Test, &spec.checks)], has);
+        let checks = checks(spec, limits_cpus(&plan, &topology));
         let machine = ClockOfMachine { backend: spec.backend, clock: *clock, cpus: topology.cpus() };
         limits::above_floors(&checks, machine, &path)?;
-        let attached = facts.attached.get(&(topology.to_string(), NO_PROFILE.to_owned()));
-        let start = spec.start.mode(attached.is_some());
-        let snapshot = match start {
-            StartMode::Boot => None,
-            StartMode::Snapshot => facts.snapshots.get(&topology.to_string()),
-            StartMode::Attached => attached,
-        };
-        let mut inputs = facts.inputs.clone();
-        inputs.extend(snapshot.cloned());
-        inputs.sort_by(|a, b| a.name.cmp(&b.name));
-        for seed in &seeds {
+        for (profile, seed) in profiles.iter().flat_map(|profile| seeds.iter().map(move |seed| (profile, seed))) {
+            let (start, inputs) = start(spec, facts, &topology, profile);
+            let flags = profile.name.as_ref().map(|name| format!("[{name}]")).unwrap_or_default();
             cases.push(Case {
-                name: format!("{}[{topology}][s{seed}]", spec.name),
+                name: format!("{}[{topology}]{flags}[s{seed}]", spec.name),
                 topology: topology.clone(),
                 backend: spec.backend,
                 clock: *clock,
                 start,
                 seed: *seed,
+                profile: profile.name.clone(),
                 kernel_args: spec.kernel_args.clone(),
-                plan: Plan { seed: *seed, scheduler: scheduler.clone(), ..plan.clone() },
+                plan: Plan { seed: *seed, scheduler: profile.scheduler.clone(), ..plan.clone() },
                 checks: checks.clone(),
                 expect_failure: spec.expect_failure.clone(),
-                inputs: inputs.clone(),
+                inputs,
             });
         }
     }
     Ok(cases)
+}
+
+/// Ways to run each topology; without a scheduler there is one.
+fn profiles(spec: &TestSpec) -> Result<Vec<Profile>, FieldError> {
+    let Some(scheduler) = &spec.scheduler else { return Ok(vec![Profile::default()]) };
+    limits::checks(&scheduler.checks, "scheduler.checks")?;
+    scheduler.profiles("scheduler")
+}
+
+/// Where cases begin, and the content of all that they are made of.
+fn start(spec: &TestSpec, facts: &Facts, topology: &Topology, profile: &Profile) -> (StartMode, Vec<Input>) {
+    let label = topology.to_string();
+    let attached = facts.attached.get(&(label.clone(), profile.name.clone().unwrap_or_default()));
+    let start = spec.start.mode(attached.is_some());
+    let snapshot = match start {
+        StartMode::Boot => None,
+        StartMode::Snapshot => facts.snapshots.get(&label),
+        StartMode::Attached => attached,
+    };
+    let mut inputs: Vec<Input> = facts.inputs.iter().chain(snapshot).cloned().collect();
+    inputs.sort_by(|a, b| a.name.cmp(&b.name));
+    (start, inputs)
+}
+
+fn checks(spec: &TestSpec, limited_cpus: bool) -> Vec<Check> {
+    let has = Has { limited_cpus, scheduler: spec.scheduler.is_some() };
+    let of_scheduler = spec.scheduler.iter().map(|scheduler| (Origin::Scheduler, &scheduler.checks));
+    let layers: Vec<_> = of_scheduler.chain([(Origin::Test, &spec.checks)]).collect();
+    merge(&layers, has)
 }
 
 fn check_target(spec: &TestSpec) -> Result<(), FieldError> {

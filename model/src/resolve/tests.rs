@@ -68,7 +68,7 @@ fn a_case_starts_where_there_is_a_snapshot_for_it() {
     let label = "1n2l2c1t".to_owned();
     let facts = |attached: bool| Facts {
         snapshots: [(label.clone(), input("snapshot"))].into(),
-        attached: attached.then(|| ((label.clone(), NO_PROFILE.into()), input("attached"))).into_iter().collect(),
+        attached: attached.then(|| ((label.clone(), String::new()), input("attached"))).into_iter().collect(),
         ..Facts::default()
     };
     let start = |start: &str, attached: bool| {
@@ -289,4 +289,33 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn flag_profiles_make_cases_with_their_names() {
+    let names = |scheduler: &str| -> Vec<String> {
+        let cases = resolve(&one(SPIN), &format!(r#", "seeds": 2, "scheduler": {scheduler}"#)).expect("can be");
+        cases.into_iter().map(|case| case.name).collect()
+    };
+    assert_eq!(names(r#"{"name": "s"}"#), ["t[1n2l2c1t][s0]", "t[1n2l2c1t][s1]"]);
+    let two = names(r#"{"name": "s", "profiles": [{"name": "default"}, {"name": "a+b", "args": ["-a"]}]}"#);
+    let expected =
+        ["t[1n2l2c1t][default][s0]", "t[1n2l2c1t][default][s1]", "t[1n2l2c1t][a+b][s0]", "t[1n2l2c1t][a+b][s1]"];
+    assert_eq!(two, expected);
+}
+
+#[test]
+fn bounds_of_the_test_win_over_those_of_its_scheduler() {
+    let checks = |more: &str| {
+        let scheduler = r#""scheduler": {"name": "s", "checks": {"max_gap": "9s", "no_error_log": false}}"#;
+        resolve(&one(SPIN), &format!(", {scheduler} {more}")).expect("can be").remove(0).checks
+    };
+    let gap =
+        |seconds: u64, origin| Check { bound: crate::Bound::MaxGap(crate::Nanos(seconds * 1_000_000_000)), origin };
+    let inherited = checks("");
+    assert!(inherited.contains(&gap(9, Origin::Scheduler)), "{inherited:?}");
+    assert!(!inherited.iter().any(|check| check.bound.name() == "no_error_log"), "{inherited:?}");
+    assert!(checks(r#", "checks": {"max_gap": "8s"}"#).contains(&gap(8, Origin::Test)));
+    let bad = r#", "scheduler": {"name": "s", "checks": {"max_gap": true}}"#;
+    assert_eq!(refusal(&one(SPIN), bad), "scheduler.checks.max_gap: true is not a bound; a bound, or false");
 }

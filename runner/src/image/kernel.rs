@@ -1,5 +1,6 @@
 //! From a kernel image as a build or a distribution gives it to one that starts fast: unpacked once, not at every boot.
 
+use super::features::Features;
 use super::{bzimage, elf};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,8 @@ pub(crate) struct KernelInfo {
     pub(crate) release: String,
     /// As in Bazel's platforms.
     pub(crate) arch: String,
+    /// What schedulers may ask for.
+    pub(crate) features: Features,
 }
 
 /// A kernel image that cannot be booted.
@@ -31,8 +34,9 @@ pub(crate) enum KernelError {
     NoEntry,
 }
 
-/// Unpacks, checks and cuts a kernel. The result is an ELF file with a PVH entry and the loaded segments only.
-pub(crate) fn prepare(image: &[u8]) -> Result<(Vec<u8>, KernelInfo), KernelError> {
+/// Unpacks, checks and cuts a kernel, of which the configuration may be known. The result is an ELF file with a PVH entry and the loaded
+/// segments only.
+pub(crate) fn prepare(image: &[u8], config: Option<&str>) -> Result<(Vec<u8>, KernelInfo), KernelError> {
     let kernel = if bzimage::is_bzimage(image) {
         bzimage::unpack(image)?
     } else if image.starts_with(b"\x7fELF") {
@@ -42,8 +46,9 @@ pub(crate) fn prepare(image: &[u8]) -> Result<(Vec<u8>, KernelInfo), KernelError
     } else {
         return Err(KernelError::NotAKernel(beginning(image)));
     };
+    let features = Features::of(&kernel, config);
     let kernel = elf::bootable(kernel)?;
-    let info = KernelInfo { release: release(&kernel), arch: "x86_64".into() };
+    let info = KernelInfo { release: release(&kernel), arch: "x86_64".into(), features };
     Ok((kernel, info))
 }
 
@@ -96,14 +101,14 @@ mod tests {
     }
 
     fn refusal(image: &[u8]) -> String {
-        prepare(image).expect_err("refused").to_string()
+        prepare(image, None).expect_err("refused").to_string()
     }
 
     #[test]
     fn cuts_what_is_not_loaded() {
         let plain = kernel(62, true);
         let with_symbols = [plain.as_slice(), &[1; 5000]].concat();
-        let (prepared, info) = prepare(&with_symbols).expect("a kernel");
+        let (prepared, info) = prepare(&with_symbols, None).expect("a kernel");
         assert_eq!(prepared.len(), plain.len());
         assert_eq!(info.release, "7.3.4-test");
     }
@@ -112,7 +117,7 @@ mod tests {
     fn a_packed_kernel_gives_the_same_bytes() {
         let plain = kernel(62, true);
         let packed = bzimage(&zstd::encode_all(plain.as_slice(), 3).expect("compresses"));
-        assert_eq!(prepare(&packed).expect("a kernel"), prepare(&plain).expect("a kernel"));
+        assert_eq!(prepare(&packed, None).expect("a kernel"), prepare(&plain, None).expect("a kernel"));
     }
 
     #[test]
@@ -152,7 +157,7 @@ mod tests {
             };
             let length = start.len().min(bytes.len());
             bytes[..length].copy_from_slice(&start[..length]);
-            let _ = prepare(&bytes);
+            let _ = prepare(&bytes, None);
         }
     }
 }

@@ -3,10 +3,14 @@
 
 mod bzimage;
 mod elf;
+mod features;
 mod initramfs;
 mod kernel;
 mod options;
 
+#[cfg(test)]
+pub(crate) use features::Features;
+pub(crate) use features::{UnknownFeature, SCHED_EXT};
 pub(crate) use initramfs::initramfs;
 pub(crate) use kernel::{prepare, KernelError, KernelInfo};
 pub(crate) use options::{check_options, OptionsError};

@@ -12,7 +12,6 @@ use crate::rerun::{words_of_replay, Rerun};
 use crate::session::{self, host, usage, SessionError};
 use crate::snapshot;
 use crate::stop::Stop;
-use ktstr_model::resolve::NO_PROFILE;
 use ktstr_model::{Case, StartMode, Verdict};
 use ktstr_recording::Recording;
 use std::path::{Path, PathBuf};
@@ -66,10 +65,9 @@ fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputP
             };
             let (label, file) = (case.topology.to_string(), found.ok_or_else(missing)?);
             OriginPaths::Snapshots(match case.start {
-                StartMode::Attached => SnapshotPaths {
-                    attached: [((label, NO_PROFILE.to_owned()), file)].into(),
-                    ..SnapshotPaths::default()
-                },
+                StartMode::Attached => {
+                    SnapshotPaths { attached: [(case.attached(), file)].into(), ..SnapshotPaths::default() }
+                }
                 _ => SnapshotPaths { booted: [(label, file)].into(), ..SnapshotPaths::default() },
             })
         }
@@ -79,7 +77,7 @@ fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputP
                 usage(format!("the case of {recording} boots: name the kernel that was booted with --kernel"))
             };
             let kernel = args.kernel.as_deref().ok_or_else(missing)?;
-            OriginPaths::Boot { kernel: given_kernel(kernel, args.inputs.config.as_deref(), scratch)?, init }
+            OriginPaths::Boot { kernel: given_kernel(kernel, args.inputs.config.as_deref(), scratch)?.0, init }
         }
     };
     Ok(InputPaths { origin, agent, emulator, scheduler })

@@ -101,7 +101,8 @@ impl Replay {
     ) -> Result<Replayed, SessionError> {
         let case = &self.recording.header.case;
         let directory = output::new_directory(&self.output)?;
-        let planned = Planned { name: case.name.clone(), all: 1, selected: vec![case.clone()], warnings: vec![] };
+        let planned =
+            Planned { name: case.name.clone(), all: 1, selected: vec![case.clone()], skip: None, warnings: vec![] };
         let run = Run {
             target: target_of(case),
             planned: &planned,

@@ -226,6 +226,7 @@ mod tests {
             clock: Clock::Virtual,
             start: StartMode::Boot,
             seed: 0,
+            profile: None,
             kernel_args: vec![],
             plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
             checks: vec![],

@@ -125,8 +125,8 @@ mod tests {
 
     fn plan(files: &[&str]) -> SchedulerPlan {
         let files = files.iter().map(|file| (*file).to_owned()).collect();
-        let spec = ktstr_model::SchedulerSpec { name: "scx_x".into(), args: vec![], files, attach_timeout: None };
-        spec.resolve("scheduler").expect("is one")
+        let spec = ktstr_model::SchedulerSpec { name: "scx_x".into(), files, ..Default::default() };
+        spec.profiles("scheduler").expect("is one").remove(0).scheduler.expect("has one")
     }
 
     fn paths() -> SchedulerPaths {

@@ -3,7 +3,6 @@
 use super::{attach, kernel_line, make, AttachmentOf, MakeError, SnapshotOf};
 use crate::inputs::{hash, hash_of, read, InputError, SnapshotPaths};
 use crate::stop::Stop;
-use ktstr_model::resolve::NO_PROFILE;
 use ktstr_model::{Case, Clock, SchedulerPlan, Topology};
 use ktstr_vmm::{Emulator, Gpa, MachineBackend, SavedMachine};
 use serde_json::{json, Value};
@@ -48,9 +47,10 @@ impl Store {
         stop: &Stop,
     ) -> Result<SnapshotPaths, MakeError> {
         let mut paths = SnapshotPaths { booted: BTreeMap::new(), attached: BTreeMap::new() };
-        for Case { topology, clock, kernel_args, plan, .. } in cases {
+        for case in cases {
+            let Case { topology, clock, kernel_args, plan, .. } = case;
             let label = topology.to_string();
-            let booted = match paths.booted.entry(label.clone()) {
+            let booted = match paths.booted.entry(label) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
                     let of =
@@ -59,7 +59,7 @@ impl Store {
                 }
             };
             let Some((to_attach, scheduler)) = to_attach.zip(plan.scheduler.as_ref()) else { continue };
-            if let Entry::Vacant(entry) = paths.attached.entry((label, NO_PROFILE.to_owned())) {
+            if let Entry::Vacant(entry) = paths.attached.entry(case.attached()) {
                 let of = Attached { booted, to_attach, scheduler, topology, clock: *clock };
                 entry.insert(self.attached(backend, &of, stop)?);
             }

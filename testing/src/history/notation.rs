@@ -213,6 +213,7 @@ impl Reader {
             clock: Clock::Virtual,
             start: StartMode::Boot,
             seed: 0,
+            profile: None,
             kernel_args: vec![],
             plan: self.plan,
             checks: vec![],

@@ -9,8 +9,8 @@ pub(super) fn statement(reader: &mut Reader, text: &str) -> Option<()> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     let what = match word {
         "start" => {
-            let spec = SchedulerSpec { name: rest.into(), args: vec![], files: vec![], attach_timeout: None };
-            reader.plan.scheduler = Some(spec.resolve("scheduler").ok()?);
+            let spec = SchedulerSpec { name: rest.into(), ..Default::default() };
+            reader.plan.scheduler = spec.profiles("scheduler").ok()?.pop()?.scheduler;
             reader.say(What::SchedExt(SchedExtState { state: "disabled".into(), ..SchedExtState::default() }));
             What::SchedulerStarted { pid: 100 }
         }

@@ -9,8 +9,8 @@ _EMULATOR = Label("//tools/emulator:debian.lock.json")
 _PREFIX = "ktstr_kernel_"
 
 def _ktstr_impl(mctx):
-    for name in json.decode(mctx.read(_KERNELS))["kernels"]:
-        debian_kernel(name = _PREFIX + name, kernel = name, lock = _KERNELS)
+    for name, kernel in json.decode(mctx.read(_KERNELS))["kernels"].items():
+        debian_kernel(name = _PREFIX + name, packages = json.encode(kernel["packages"]), release = kernel["release"])
     kernel_hub(name = "ktstr_kernels", lock = _KERNELS, prefix = _PREFIX)
     debian_emulator(name = "ktstr_emulator", lock = _EMULATOR)
     return mctx.extension_metadata(reproducible = True)

@@ -9,9 +9,8 @@ filegroup(name = "config", srcs = ["{config}"], visibility = ["//visibility:publ
 """
 
 def _debian_kernel_impl(rctx):
-    kernel = json.decode(rctx.read(rctx.attr.lock))["kernels"][rctx.attr.kernel]
-    fetch_packages(rctx, kernel["packages"], "kernels")
-    release = kernel["release"]
+    fetch_packages(rctx, json.decode(rctx.attr.packages), "kernels")
+    release = rctx.attr.release
 
     # From 7.2 on the files are with the modules, before in /boot.
     image = "usr/lib/modules/{}/vmlinuz".format(release)
@@ -25,8 +24,9 @@ debian_kernel = repository_rule(
     implementation = _debian_kernel_impl,
     doc = "Image and configuration of one kernel of a lock file.",
     attrs = {
-        "kernel": attr.string(doc = "Name of the kernel in the lock file.", mandatory = True),
-        "lock": attr.label(doc = "The lock file.", mandatory = True),
+        # Not the lock file itself: a change of another kernel is no reason to fetch this one again.
+        "packages": attr.string(doc = "Its packages as the lock file has them, as JSON.", mandatory = True),
+        "release": attr.string(doc = "What it calls itself.", mandatory = True),
     },
     environ = [MIRROR_VARIABLE],
 )

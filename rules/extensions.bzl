@@ -1,11 +1,13 @@
-"""The module extension `ktstr`: kernels and the emulator, by lock files."""
+"""The module extension `ktstr`: kernels, the emulator and libraries for schedulers, by lock files."""
 
 load("//rules/private:debian_emulator.bzl", "debian_emulator")
 load("//rules/private:debian_kernel.bzl", "debian_kernel")
+load("//rules/private:debian_libraries.bzl", "debian_libraries")
 load("//rules/private:kernel_hub.bzl", "kernel_hub")
 
 _KERNELS = Label("//kernels:debian.lock.json")
 _EMULATOR = Label("//tools/emulator:debian.lock.json")
+_LIBRARIES = Label("//tools/libraries:debian.lock.json")
 _PREFIX = "ktstr_kernel_"
 
 def _ktstr_impl(mctx):
@@ -13,9 +15,10 @@ def _ktstr_impl(mctx):
         debian_kernel(name = _PREFIX + name, packages = json.encode(kernel["packages"]), release = kernel["release"])
     kernel_hub(name = "ktstr_kernels", lock = _KERNELS, prefix = _PREFIX)
     debian_emulator(name = "ktstr_emulator", lock = _EMULATOR)
+    debian_libraries(name = "ktstr_libraries", lock = _LIBRARIES)
     return mctx.extension_metadata(reproducible = True)
 
 ktstr = module_extension(
     implementation = _ktstr_impl,
-    doc = "Repositories of the kernels and the emulator that tests run with.",
+    doc = "Repositories of the kernels, the emulator and the libraries that tests run with.",
 )

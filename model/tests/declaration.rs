@@ -11,5 +11,6 @@ fn starlark_and_the_model_mean_the_same() {
     let spec = TestSpec::from_json(EVERYTHING).expect("reads");
     assert_eq!(TestSpec::from_json(&spec.to_json()).expect("reads"), spec);
     let cases = resolve::cases(&spec, &Facts::default()).expect("plans");
-    assert_eq!(cases.len(), spec.topologies.len() * spec.seeds.unwrap_or(1) as usize);
+    let profiles = spec.scheduler.as_ref().map_or(1, |scheduler| scheduler.profiles.len());
+    assert_eq!(cases.len(), spec.topologies.len() * profiles * spec.seeds.unwrap_or(1) as usize);
 }

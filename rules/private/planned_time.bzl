@@ -10,6 +10,7 @@ _OF_SIZE = {"small": "short", "medium": "moderate", "large": "long", "enormous":
 # What a case takes by experience, on a host that has nothing else to do: seconds until it runs, and host seconds for a second of
 # guest time.
 _START_SECONDS = {"boot": 10, "snapshot": 2}
+_ATTACH_SECONDS = 10
 _HOST_PER_GUEST = 4
 
 _NS = 1000000000
@@ -29,21 +30,21 @@ def planned_time(spec, size, timeout, shard_count, start = None):
     """Size and timeout of a test, and whether its guest time fits.
 
     Args:
-      spec: a valid declaration
+      spec: a valid declaration, with `flags` and `scheduler`
       size: Bazel's, or None: medium
       timeout: Bazel's, or None: that of the size; without a size the shortest from moderate on that seems enough
       shard_count: Bazel's, or None: 1
-      start: `"boot"`; else a snapshot
+      start: `"boot"`, `"attach"`; else a snapshot
 
     Returns:
       a struct: `size`, `timeout` (None: that of the size), `errors`
     """
     guest = _guest_ns(spec["scenario"])
-    all_cases = len(spec["topologies"]) * (spec.get("seeds") or 1)
+    all_cases = len(spec.get("topologies", [None])) * len(spec.get("flags", [None])) * (spec.get("seeds") or 1)
     shards = max(1, shard_count or 1)
     cases = _up(all_cases, shards)
     if not size and not timeout:
-        needed = cases * (_START_SECONDS[start or "snapshot"] + _up(_HOST_PER_GUEST * guest, _NS))
+        needed = cases * (_start_seconds(start, spec.get("scheduler")) + _up(_HOST_PER_GUEST * guest, _NS))
         fitting = [name for name in ["moderate", "long"] if _TIMEOUTS[name] >= needed]
         timeout = fitting[0] if fitting else "eternal"
     name = timeout or _OF_SIZE.get(size)
@@ -61,6 +62,10 @@ def planned_time(spec, size, timeout, shard_count, start = None):
             _remedy(cases, all_cases, guest),
         )]
     return struct(errors = errors, size = size or "medium", timeout = timeout)
+
+def _start_seconds(start, scheduler):
+    boots = _START_SECONDS["boot" if start == "boot" else "snapshot"]
+    return boots + (_ATTACH_SECONDS if scheduler and start in ["attach", "boot"] else 0)
 
 def _remedy(cases, all_cases, guest):
     """What would make the cases fit."""

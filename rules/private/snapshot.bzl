@@ -1,13 +1,14 @@
-"""The rule behind all snapshots; see `snapshot_settings.bzl`."""
+"""The rule behind all snapshots of machines that have booted; see `snapshot_settings.bzl`."""
 
 load("//rules/private/validate:topologies.bzl", "label_of")
 load(":kernel.bzl", "KtstrKernelInfo")
-load(":snapshot_settings.bzl", "without_snapshot")
+load(":scheduler.bzl", "KtstrSchedulerInfo")
+load(":snapshot_settings.bzl", "machine_of", "without_snapshot")
 load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN", "emulator_description", "emulator_files")
 
 _REQUEST_VERSION = 2
 
-_ToolsInfo = provider(
+SnapshotToolsInfo = provider(
     doc = "What makes snapshots.",
     fields = {
         "emulator": "That of the toolchain.",
@@ -16,7 +17,7 @@ _ToolsInfo = provider(
 )
 
 def _snapshot_tools_impl(ctx):
-    return [_ToolsInfo(
+    return [SnapshotToolsInfo(
         emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator,
         runner = ctx.toolchains[RUNNER_TOOLCHAIN].ktstr_runner,
     )]
@@ -28,10 +29,10 @@ snapshot_tools = rule(
     toolchains = [RUNNER_TOOLCHAIN, EMULATOR_TOOLCHAIN],
 )
 
-_OfInfo = provider(doc = "What a snapshot is of.", fields = {"json": "JSON, or an empty string."})
+SnapshotOfInfo = provider(doc = "What a snapshot is of.", fields = {"json": "JSON, or an empty string."})
 
 def _snapshot_of_impl(ctx):
-    return [_OfInfo(json = ctx.build_setting_value)]
+    return [SnapshotOfInfo(json = ctx.build_setting_value)]
 
 snapshot_of = rule(
     implementation = _snapshot_of_impl,
@@ -51,56 +52,90 @@ def _virtual_resources(_os, _inputs):
 def _real_resources(_os, _inputs):
     return {"cpu": 4, "memory": 1024}
 
-def _name(kernel, of):
+def _name(of, what, suffix):
     """Differs from that of every other snapshot: a test may have several among its runfiles."""
-    return "snapshots/{}-{}-{}.snapshot".format(
+    return "snapshots/{}-{}-{}.{}".format(
         label_of(of["topology"]),
         of["clock"],
-        "%x" % (hash(str(kernel) + json.encode(of)) & 0xffffffff),
+        "%x" % (hash(str(what) + json.encode(of)) & 0xffffffff),
+        suffix,
     )
 
-def _snapshot_impl(ctx):
-    of = ctx.attr._of[_OfInfo].json
-    if not of:
-        return [DefaultInfo()]
-    of = json.decode(of)
-    kernel = ctx.attr._kernel[KtstrKernelInfo].image
-    tools = ctx.attr._tools[_ToolsInfo]
-    snapshot = ctx.actions.declare_file(_name(ctx.attr._kernel.label, of))
-    request = ctx.actions.declare_file(snapshot.basename + ".json", sibling = snapshot)
-    boot = dict(
-        of,
-        emulator = emulator_description(tools.emulator, lambda file: file.path),
-        init = tools.runner.init.path,
-        kernel = kernel.path,
-    )
-    ctx.actions.write(request, json.encode_indent({
-        "boot": boot,
-        "version": _REQUEST_VERSION,
-    }, indent = "  ") + "\n")
+def make_snapshot(ctx, of, what, request, inputs, message, suffix = "snapshot"):
+    """Declares a snapshot and the action that makes it.
+
+    Args:
+      ctx: of a rule with the attribute `_tools`
+      of: a dict: what it is of
+      what: tells it from others that are of the same
+      request: a dict: what the runner is to do
+      inputs: files besides those of the emulator
+      message: what is shown meanwhile
+      suffix: of the file's name
+
+    Returns:
+      its providers
+    """
+    tools = ctx.attr._tools[SnapshotToolsInfo]
+    snapshot = ctx.actions.declare_file(_name(of, what, suffix))
+    file = ctx.actions.declare_file(snapshot.basename + ".json", sibling = snapshot)
+    ctx.actions.write(file, json.encode_indent(dict(request, version = _REQUEST_VERSION), indent = "  ") + "\n")
     arguments = ctx.actions.args()
     arguments.add("snapshot")
-    arguments.add("--request", request)
+    arguments.add("--request", file)
     arguments.add("--output", snapshot)
     ctx.actions.run(
         executable = tools.runner.runner,
         arguments = [arguments],
         # Under the real clock it holds the time stamp counter of the machine that made it, and fits no other.
         execution_requirements = {"no-remote-cache": "", "no-remote-exec": ""} if of["clock"] == "real" else {},
-        inputs = [request, kernel, tools.runner.init] + emulator_files(tools.emulator),
+        inputs = [file] + inputs + emulator_files(tools.emulator),
         mnemonic = "KtstrSnapshot",
         outputs = [snapshot],
-        progress_message = "Booting {} for %{{output}}".format(ctx.attr._kernel.label.name),
+        progress_message = message + " for %{output}",
         resource_set = _real_resources if of["clock"] == "real" else _virtual_resources,
     )
     return [DefaultInfo(files = depset([snapshot]))]
 
+def of_snapshot(ctx):
+    """What a snapshot is of.
+
+    Args:
+      ctx: of a rule with the attributes `_of` and `_scheduler`
+
+    Returns:
+      a dict with its topology and its clock; None without one
+    """
+    of = ctx.attr._of[SnapshotOfInfo].json
+    if not of:
+        return None
+    of = json.decode(of)
+    return of if "topology" in of else machine_of(of, ctx.attr._scheduler[KtstrSchedulerInfo].topology)
+
+def _snapshot_impl(ctx):
+    of = of_snapshot(ctx)
+    if not of:
+        return [DefaultInfo()]
+    kernel = ctx.attr._kernel[KtstrKernelInfo].image
+    tools = ctx.attr._tools[SnapshotToolsInfo]
+    boot = dict(
+        of,
+        emulator = emulator_description(tools.emulator, lambda file: file.path),
+        init = tools.runner.init.path,
+        kernel = kernel.path,
+    )
+    label = ctx.attr._kernel.label
+    return make_snapshot(ctx, of, label, {"boot": boot}, [kernel, tools.runner.init], "Booting {}".format(label.name))
+
+SNAPSHOT_ATTRS = {
+    "_kernel": attr.label(default = "//rules/private:snapshot_kernel", providers = [KtstrKernelInfo]),
+    "_of": attr.label(default = "//rules/private:snapshot_of", providers = [SnapshotOfInfo]),
+    "_scheduler": attr.label(default = "//rules/private:snapshot_scheduler", providers = [KtstrSchedulerInfo]),
+    "_tools": attr.label(default = "//rules/private:snapshot_tools", providers = [SnapshotToolsInfo]),
+}
+
 snapshot = rule(
     implementation = _snapshot_impl,
     doc = "Boots a kernel and saves the machine.",
-    attrs = {
-        "_kernel": attr.label(default = "//rules/private:snapshot_kernel", providers = [KtstrKernelInfo]),
-        "_of": attr.label(default = "//rules/private:snapshot_of", providers = [_OfInfo]),
-        "_tools": attr.label(default = "//rules/private:snapshot_tools", providers = [_ToolsInfo]),
-    },
+    attrs = SNAPSHOT_ATTRS,
 )

@@ -8,9 +8,13 @@ load(":test_rule.bzl", "ktstr_internal_test")
 def ktstr_test(
         name,
         kernel,
-        topologies,
         scenario,
+        topologies = None,
+        scheduler = None,
+        flags = None,
         checks = None,
+        expect_failure = None,
+        may_skip = False,
         seeds = None,
         seed = None,
         kernel_args = [],
@@ -23,7 +27,9 @@ def ktstr_test(
         timeout = None,
         shard_count = None,
         **kwargs):
-    """A test that runs one kernel per case; its cases are topologies × seeds, named `name[topology][seed]`.
+    """A test that runs one kernel per case; its cases are topologies × flag profiles × seeds.
+
+    A case is named `name[topology][profile][seed]`, without the profile if `flags` says nothing.
 
     What cannot be is refused when the BUILD file is loaded, with the path to the field.
 
@@ -35,9 +41,13 @@ def ktstr_test(
     Args:
       name: of the target, and the first part of each case's name
       kernel: what is booted, such as `"@ktstr_kernels//:linux_7_3"`
-      topologies: machines: `topology(…)` or `presets.…`; at least one
       scenario: steps, one after another: `step(…)`; at least one
-      checks: bounds: `checks(…)`
+      topologies: machines: `topology(…)` or `presets.…`; at least one. By default that of the scheduler
+      scheduler: a `ktstr_scheduler` to run under; by default the kernel's own
+      flags: flag profiles of the scheduler, each a list of its flags and each with cases of its own: `[[], ["llc"], ["llc", "steal"]]`
+      checks: bounds: `checks(…)`; they win over those of the scheduler
+      expect_failure: the failure that makes a case pass, and without which it fails: `expect_failure(…)`
+      may_skip: whether it is all right that the kernel lacks what the scheduler needs, so that every case is skipped; by default that is red
       seeds: number of seeds, 1 to 10000: each is a case. Not together with `seed`
       seed: one seed, or `"random"`: `bazel test --runs_per_test` gives another each time. By default 0
       kernel_args: added to the kernel's command line, one item for each argument
@@ -47,8 +57,9 @@ def ktstr_test(
       backend: insists on `"tcg"` or `"kvm"`; by default what `--@ktstr//rules:backend` says
       clock: insists on `"virtual"` or `"real"`; by default what `--@ktstr//rules:clock` says, which is virtual up to 32
         CPUs and real above
-      start: `"boot"`: each case boots the kernel; `"snapshot"`: each case starts from a machine that booted once for all cases
-        and tests with the same kernel, topology, kernel_args and clock, and that is made and cached like any other output. By
+      start: `"boot"`: each case boots the kernel; `"attach"`: each case starts from a machine that booted once for all cases
+        and tests with the same kernel, topology, kernel_args and clock, and that is made and cached like any other output, and attaches
+        its scheduler; `"snapshot"`: it starts from such a machine in which the scheduler is attached, if there is one. By
         default a snapshot, where the back end can
       size: as of any test; by default medium
       timeout: as of any test; by default that of the size, and without a size the shortest from moderate on that seems
@@ -61,15 +72,17 @@ def ktstr_test(
         topologies = topologies,
         scenario = scenario,
         checks = checks,
+        expect_failure = expect_failure,
+        may_skip = may_skip or None,
         seeds = seeds,
         seed = seed,
         kernel_args = kernel_args or None,
         strict_filter = strict_filter or None,
         trace = trace or None,
     )
-    errors = validate(dict(spec, **without_none(backend = backend, clock = clock, start = start)))
+    errors = validate(dict(spec, **without_none(backend = backend, clock = clock, flags = flags, scheduler = scheduler, start = start)))
     _refuse(name, errors)
-    planned = planned_time(spec, size, timeout, shard_count, start)
+    planned = planned_time(dict(spec, **without_none(flags = flags, scheduler = scheduler)), size, timeout, shard_count, start)
     _refuse(name, planned.errors)
     ktstr_internal_test(
         name = name,
@@ -79,7 +92,9 @@ def ktstr_test(
             Label("//rules:platform_has_kvm"): "kvm",
             "//conditions:default": "tcg",
         }),
+        flags = json.encode(flags) if flags else "",
         kernel = kernel,
+        scheduler = scheduler,
         shard_count = shard_count,
         size = planned.size,
         spec = json.encode(spec),

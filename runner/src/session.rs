@@ -211,7 +211,7 @@ impl Session {
         };
         let inputs = inputs::load(&paths, scheduler, &self.scratch).map_err(host)?;
         let mut planned = Planned { skip, ..self.plan(&spec, inputs.contents(), backend.as_deref()).map_err(usage)? };
-        if spec.expect_failure.is_none() {
+        if spec.expect_failure.is_none() && planned.skip.is_none() {
             planned.warnings.extend(inputs.unattached.iter().cloned());
         }
         let run = Run {

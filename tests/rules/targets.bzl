@@ -134,7 +134,7 @@ CHECKS = {
         _checks(max_gpa = "1s", throughput = 1),
         [
             "checks: unknown check `max_gpa`; did you mean `max_gap`?",
-            "checks: unknown check `throughput`; there are: not_starved, isolation, max_gap, max_spread, min_work_rate, max_wakeup_latency",
+            "checks: unknown check `throughput`; there are: scheduler_alive, no_stall, no_error_log, not_starved, isolation, max_gap, max_spread, min_work_rate, max_wakeup_latency",
         ],
     ),
     "unknown percentile": (

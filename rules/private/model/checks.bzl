@@ -7,6 +7,7 @@ def checks(**bounds):
 
     Args:
       **bounds: of these names:
+        `scheduler_alive`, `no_stall`, `no_error_log`: `True` or `False`; on by default where there is a scheduler under test
         `not_starved`: `True` or `False`; on by default
         `isolation`: `True` or `False`; on by default where a cpuset or an affinity is set
         `max_gap`: longest time between two iterations of a worker, such as `"500ms"`

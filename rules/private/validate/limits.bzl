@@ -8,7 +8,7 @@ _PAIRS = ["pipe_ping_pong", "futex_ping_pong", "racy_counter"]
 _WORK = ["cpu_spin", "yield_heavy", "bursty"] + _PAIRS
 _POLICIES = ["other", "batch", "idle", "fifo", "rr"]
 _PRIORITY_MAX = 98
-_SWITCHES = ["not_starved", "isolation"]
+_SWITCHES = ["scheduler_alive", "no_stall", "no_error_log", "not_starved", "isolation"]
 _CHECKS = _SWITCHES + ["max_gap", "max_spread", "min_work_rate", "max_wakeup_latency"]
 _PERCENTILES = ["p50", "p99", "p999", "max"]
 

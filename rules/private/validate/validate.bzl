@@ -1,9 +1,11 @@
 """Whether a declaration makes sense. The runner looks at everything again; here it is said when the BUILD file is loaded."""
 
 load(":cpusets.bzl", "affinity_errors", "cpuset_errors", "online_errors")
+load(":flags.bzl", "profiles_errors")
 load(":limits.bzl", "checks_errors", "integer_errors")
 load(":report.bzl", "error", "nearest", "unknown")
 load(":scenario.bzl", "play")
+load(":scheduler.bzl", "expect_failure_errors")
 load(":topologies.bzl", "CLOCKS", "clock_errors", "label_of", "topology_errors")
 
 _SEEDS_MAX = 10000
@@ -14,14 +16,16 @@ def validate(spec):
     """Everything that is wrong with a declaration.
 
     Args:
-      spec: a dict with `name`, `topologies`, `scenario` and what else is set of `checks`, `seeds`, `seed`, `kernel_args`,
-        `trace`, `backend`, `clock`, `start`
+      spec: a dict with `name`, `scenario` and what else is set of `topologies`, `scheduler`, `flags`, `checks`, `expect_failure`, `seeds`,
+        `seed`, `kernel_args`, `trace`, `backend`, `clock`, `start`. Topologies may come from the scheduler, and are looked at when
+        they are known
 
     Returns:
       a list of texts: `path: problem; what would do`
     """
-    errors = []
-    machines = _machines(spec["topologies"], spec.get("clock"), errors)
+    errors = _scheduler_errors(spec.get("scheduler"), spec.get("flags"))
+    inherits = "topologies" not in spec and spec.get("scheduler") != None
+    machines = [] if inherits else _machines(spec.get("topologies"), spec.get("clock"), errors)
     played = play(spec["scenario"])
     errors.extend(played.errors)
     for machine in machines:
@@ -33,12 +37,14 @@ def validate(spec):
             for path, declaration in found:
                 errors.extend(look(declaration, machine, path))
     errors.extend(checks_errors("checks", spec.get("checks", {})))
+    if "expect_failure" in spec:
+        errors.extend(expect_failure_errors("expect_failure", spec["expect_failure"]))
     errors.extend(_seed_errors(spec.get("seeds"), spec.get("seed")))
     errors.extend(_kernel_args_errors(spec.get("kernel_args", [])))
     errors.extend(_trace_errors(spec.get("trace", [])))
     errors.extend(_choice_errors("backend", spec.get("backend"), BACKENDS))
     errors.extend(_choice_errors("clock", spec.get("clock"), CLOCKS.keys()))
-    errors.extend(_choice_errors("start", spec.get("start"), ["snapshot", "boot"]))
+    errors.extend(_choice_errors("start", spec.get("start"), ["snapshot", "attach", "boot"]))
 
     # Several topologies may say the same.
     return {text: True for text in errors}.keys()
@@ -60,6 +66,15 @@ def _machines(topologies, clock, errors):
             labels[label_of(topology)] = True
             machines.append(topology)
     return machines
+
+def _scheduler_errors(scheduler, flags):
+    if type(scheduler) == "list":
+        return [error("scheduler", "{} schedulers: the kernel takes one at a time".format(len(scheduler)), "a test for each")]
+    if flags == None:
+        return []
+    if scheduler == None:
+        return [error("flags", "there is no scheduler whose flags they could be")]
+    return profiles_errors(flags)
 
 def _seed_errors(seeds, seed):
     if seeds != None and seed != None:

@@ -20,9 +20,9 @@ const REQUEST_VERSION: u32 = 2;
 struct RequestFile {
     version: u32,
     #[serde(default)]
-    boot: Option<Boot>,
+    boot: Option<Box<Boot>>,
     #[serde(default)]
-    attach: Option<Attach>,
+    attach: Option<Box<Attach>>,
 }
 
 /// A machine that has booted.
@@ -56,8 +56,8 @@ struct Attach {
 
 #[derive(Debug)]
 enum Request {
-    Boot(Boot),
-    Attach(Attach),
+    Boot(Box<Boot>),
+    Attach(Box<Attach>),
 }
 
 /// Makes a snapshot.

@@ -14,8 +14,10 @@ mod number;
 mod parse;
 mod run;
 mod scheduler;
+mod settings;
 mod topology;
 mod trace;
+mod water;
 
 pub use parse::{overlay, parse_checks, CheckTextError};
 pub use trace::missing_switches;

@@ -45,6 +45,7 @@ const NAMES: &[&str] = &[
     "not_starved",
     "max_gap",
     "max_spread",
+    "weight_share",
     "isolation",
     "min_work_rate",
     "max_wakeup_latency",
@@ -54,6 +55,7 @@ const PARTS: &[&str] = &["p50", "p99", "p999", "max"];
 const ON_OFF: &str = "on or off";
 const DURATION: &str = "a duration such as 500ms, or off";
 const PART: &str = "a part of the mean such as 0.15, or off";
+const SHARE: &str = "a part of the share such as 0.25, or off";
 const RATE: &str = "iterations per second such as 100, or off";
 const LATENCY: &str = "a duration for one of its parts, such as max_wakeup_latency.p99=5ms, or off";
 
@@ -84,6 +86,7 @@ pub fn overlay(checks: &[Check], layer: &ChecksSpec) -> Vec<Check> {
         "not_starved" => layer.not_starved.is_some(),
         "max_gap" => layer.max_gap.is_some(),
         "max_spread" => layer.max_spread.is_some(),
+        "weight_share" => layer.weight_share.is_some(),
         "isolation" => layer.isolation.is_some(),
         "min_work_rate" => layer.min_work_rate.is_some(),
         "max_wakeup_latency" => layer.max_wakeup_latency.is_some(),
@@ -112,6 +115,9 @@ fn parse_into(layer: &mut ChecksSpec, text: &str) -> Result<(), CheckTextError> 
         ("max_gap", None) => layer.max_gap = Some(switch(value, duration).ok_or_else(|| bound(DURATION))?),
         ("max_spread", None) => {
             layer.max_spread = Some(switch(value, |text| number(text, 0.0)).ok_or_else(|| bound(PART))?);
+        }
+        ("weight_share", None) => {
+            layer.weight_share = Some(switch(value, |text| number(text, 0.0)).ok_or_else(|| bound(SHARE))?);
         }
         ("min_work_rate", None) => {
             layer.min_work_rate =
@@ -186,6 +192,7 @@ mod tests {
             "isolation=on",
             "max_gap=1us",
             "max_spread=0.2",
+            "weight_share=0.25",
             "min_work_rate=7.5",
             "max_wakeup_latency.p99=5ms",
             "max_wakeup_latency.max=20ms",
@@ -200,6 +207,7 @@ mod tests {
                 Bound::NoErrorLog,
                 Bound::MaxGap(Nanos(1000)),
                 Bound::MaxSpread(0.2),
+                Bound::WeightShare(0.25),
                 Bound::Isolation,
                 Bound::MinWorkRate(7.5),
                 Bound::MaxWakeupLatency(latency)
@@ -225,7 +233,7 @@ mod tests {
         assert_eq!(
             refusal("zzzzzzzzzz=1"),
             "there is no check `zzzzzzzzzz`; known are scheduler_alive, no_stall, no_error_log, not_starved, max_gap, \
-             max_spread, isolation, min_work_rate, max_wakeup_latency"
+             max_spread, weight_share, isolation, min_work_rate, max_wakeup_latency"
         );
         assert_eq!(refusal("max_wakeup_latency.p90=1ms"), "max_wakeup_latency has no part `p90`; did you mean `p50`?");
         assert_eq!(
@@ -238,6 +246,10 @@ mod tests {
         assert_eq!(
             refusal("max_spread=NaN"),
             "`NaN` is no bound of max_spread: it takes a part of the mean such as 0.15, or off"
+        );
+        assert_eq!(
+            refusal("weight_share=-1"),
+            "`-1` is no bound of weight_share: it takes a part of the share such as 0.25, or off"
         );
         assert_eq!(
             refusal("min_work_rate=0"),

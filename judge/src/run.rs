@@ -1,8 +1,9 @@
 //! The view of a recording that checks look at: segments that have ended, with the reports of their workers.
 
 use crate::scheduler::SchedulerRun;
+use crate::settings::Settings;
 use ktstr_model::event::{GuestFailure, SeenMachine, WorkerReport};
-use ktstr_model::plan::{Action, WorkerExpectation};
+use ktstr_model::plan::WorkerExpectation;
 use ktstr_model::trace::{CpuSwitchCount, TraceEvent};
 use ktstr_model::verdict::Place;
 use ktstr_model::{Case, CpuSet, Event, GuestNanos, Phase, What};
@@ -19,6 +20,8 @@ pub(crate) struct Run<'a> {
     pub(crate) segments: Vec<Segment<'a>>,
     /// Number of segments of each step, as planned.
     planned: Vec<usize>,
+    /// What the plan has set by each segment, and at its end.
+    pub(crate) settings: Vec<Settings>,
     /// Why the guest could not go on.
     pub(crate) failures: Vec<(GuestNanos, &'a GuestFailure)>,
     /// Workers that ended by themselves: when, which, wait status.
@@ -104,6 +107,7 @@ impl<'a> Run<'a> {
             seen: None,
             segments: Vec::new(),
             planned,
+            settings: Settings::of(&case.plan),
             failures: Vec::new(),
             deaths: Vec::new(),
             switches: BTreeMap::new(),
@@ -205,12 +209,17 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The segments of a step that have ended.
+    pub(crate) fn segments_of(&self, step: u32) -> impl Iterator<Item = &Segment<'a>> {
+        self.segments.iter().filter(move |segment| segment.step == step)
+    }
+
     /// Workers step by step, for all steps that were gone through. Workers that should have run and have no report for a
     /// segment are left out: what they did is not known.
     pub(crate) fn worker_steps(&self) -> Vec<WorkerStep> {
         let mut all = Vec::new();
         for (step, planned) in (0u32..).zip(&self.planned) {
-            let segments: Vec<&Segment<'_>> = self.segments.iter().filter(|segment| segment.step == step).collect();
+            let segments: Vec<&Segment<'_>> = self.segments_of(step).collect();
             if segments.len() == *planned {
                 all.extend(workers_of(step, &segments));
             }
@@ -220,24 +229,9 @@ impl<'a> Run<'a> {
 
     /// Name of the cgroup that a worker is in during a segment.
     pub(crate) fn cgroup_at(&self, worker: u32, segment: u32) -> Option<&'a str> {
-        let mut cgroup = None;
-        let mut holds = 0;
-        for action in self.case.plan.steps.iter().flat_map(|step| &step.actions) {
-            match action {
-                Action::Start(index) => {
-                    let group = self.case.plan.groups.get(*index as usize);
-                    let workers = group.map(|group| group.first_worker..group.first_worker + group.workers);
-                    if workers.is_some_and(|workers| workers.contains(&worker)) {
-                        cgroup = group.map(|group| group.cgroup);
-                    }
-                }
-                Action::MoveTasks { from, to } if cgroup == Some(*from) => cgroup = Some(*to),
-                Action::Hold { .. } if holds == segment => break,
-                Action::Hold { .. } => holds += 1,
-                _ => {}
-            }
-        }
-        self.case.plan.cgroups.get(cgroup? as usize).map(|cgroup| cgroup.name.as_str())
+        let settings = self.settings.get(segment as usize).or(self.settings.last())?;
+        let cgroup = settings.cgroup_of(worker)?;
+        self.case.plan.cgroups.get(cgroup as usize).map(|cgroup| cgroup.name.as_str())
     }
 
     /// The place of a worker in a segment.

@@ -176,6 +176,120 @@ fn max_spread_needs_two_workers() {
     insta::assert_snapshot!(found(&history, &["max_spread=0.15"]), @"unknown max_spread: nothing to judge: no group has two workers that used CPU time for a whole step, at most 15%");
 }
 
+const BY_NICE: &str = "
+    a: cpu_spin x1 @0
+    a: cpu_spin x1 @0 n+5
+";
+
+#[test]
+fn weight_share_follows_nice() {
+    let history = history("1n1l2c1t", &format!("{BY_NICE}\nhold 1s\n a/0 cpu=740ms\n a/1 cpu=250ms"));
+    insta::assert_snapshot!(found(&history, &["weight_share=0.25"]), @r"
+    pass weight_share: 2.442% off: cpu_spin/0 in cgroup a had 250ms of CPU time, its weight gives 244ms, at most 25% off
+      cpu_spin/0, cgroup a, step 0, at 3000ms
+    ");
+}
+
+#[test]
+fn weight_share_fails_where_weights_are_inverted() {
+    let history = history("1n1l2c1t", &format!("{BY_NICE}\nhold 1s\n a/0 cpu=250ms\n a/1 cpu=740ms"));
+    insta::assert_snapshot!(found(&history, &["weight_share=0.25"]), @r"
+    fail weight_share: 203.2% off: cpu_spin/0 in cgroup a had 740ms of CPU time, its weight gives 244ms, at most 25% off
+      cpu_spin/0, cgroup a, step 0, at 3000ms
+      cpu_spin/0: weight 1024, had 250ms, due 746ms
+      cpu_spin/0: weight 335, had 740ms, due 244ms
+    ");
+}
+
+#[test]
+fn weight_share_gives_nobody_more_than_the_step() {
+    let history = history(
+        "1n1l2c1t",
+        "a: cpu_spin x1 n-20
+         a: cpu_spin x2
+         hold 1s
+         a/0 cpu=1s
+         a/1 cpu=500ms
+         a/2 cpu=490ms",
+    );
+    insta::assert_snapshot!(found(&history, &["weight_share=0.02"]), @r"
+    pass weight_share: 1.01% off: cpu_spin/0 in cgroup a had 500ms of CPU time, its weight gives 495ms, at most 2% off
+      cpu_spin/0, cgroup a, step 0, at 3000ms
+    ");
+}
+
+#[test]
+fn weight_share_compares_cgroups_beside_each_other() {
+    let history = history(
+        "1n1l1c1t",
+        "all: bursty x1
+         nest a all
+         nest b all
+         weight b 300
+         a: cpu_spin x2
+         b: cpu_spin x1
+         hold 1s
+         a/0 cpu=400ms
+         a/1 cpu=400ms
+         b/0 cpu=200ms",
+    );
+    insta::assert_snapshot!(found(&history, &["weight_share=0.25"]), @r"
+    fail weight_share: 220% off: cgroup a had 800ms of CPU time, its weight gives 250ms, at most 25% off
+      cgroup a, step 0, at 3000ms
+      a: weight 100, had 800ms, due 250ms
+      b: weight 300, had 200ms, due 750ms
+    ");
+}
+
+#[test]
+fn weight_share_counts_what_is_nested() {
+    let history = history(
+        "1n1l1c1t",
+        "b: cpu_spin x1
+         nest inner outer
+         outer: cpu_spin x1 n+5
+         inner: cpu_spin x1
+         hold 1s
+         b/0 cpu=500ms
+         outer/0 cpu=100ms
+         inner/0 cpu=390ms",
+    );
+    insta::assert_snapshot!(found(&history, &["weight_share=0.25"]), @r"
+    pass weight_share: 1.01% off: cgroup b had 500ms of CPU time, its weight gives 495ms, at most 25% off
+      cgroup b, step 0, at 3000ms
+    ");
+}
+
+#[test]
+fn weight_share_leaves_out_whom_weights_say_nothing_of() {
+    let texts = [
+        // Alone, asleep, of another class, not there for the whole step, on other CPUs.
+        "a: cpu_spin x1\n hold 1s",
+        "a: cpu_spin x1\n a: bursty x1\n hold 1s",
+        "a: cpu_spin x1\n a: cpu_spin x1 fifo\n hold 1s",
+        "a: cpu_spin x1\n hold 1s\n a: cpu_spin x1\n hold 1s",
+        "a: cpu_spin x1 @0\n a: cpu_spin x1 @1\n hold 1s",
+        // Cgroups: one that is limited, one that sleeps, one on other CPUs, one whose weight changes, one that is left.
+        "a: cpu_spin x1\n b: cpu_spin x1\n limit b\n hold 1s",
+        "a: cpu_spin x1\n b: yield_heavy x1\n hold 1s",
+        "a: cpu_spin x1 @0\n b: cpu_spin x1 @1\n hold 1s",
+        "a: cpu_spin x1\n b: cpu_spin x1\n hold 1s\n weight b 5\n hold 1s",
+        "a: cpu_spin x1\n b: cpu_spin x1\n hold 1s\n move b c\n hold 1s",
+        // Nobody had any CPU time.
+        "a: cpu_spin x2\n hold 1s\n a/0 cpu=0ms\n a/1 cpu=0ms",
+    ];
+    for text in texts {
+        let found = found(&history("1n1l2c1t", text), &["weight_share=0.25"]);
+        assert!(found.starts_with("unknown weight_share: nothing to judge: no two workers"), "{text}: {found}");
+    }
+    // Two that move together can be compared.
+    let history = history("1n1l2c1t", "a: cpu_spin x2\n hold 1s\n move a b\n hold 1s\n b/0 cpu=100ms");
+    insta::assert_snapshot!(found(&history, &["weight_share=0.25"]), @r"
+    pass weight_share: 25% off: cpu_spin/0 in cgroup b had 600ms of CPU time, its weight gives 800ms, at most 25% off
+      cpu_spin/0, cgroup b, step 0, at 4000ms
+    ");
+}
+
 #[test]
 fn isolation_names_the_cpus() {
     let history = two_groups("hold 1s\n low/0 on=0,3\n step\n hold 1s\n low/1 on=2-3");

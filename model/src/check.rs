@@ -55,6 +55,8 @@ pub enum Bound {
     MaxGap(Nanos),
     /// Largest difference of CPU time between workers of one group and cgroup in a step, as a part of their mean.
     MaxSpread(f64),
+    /// Largest distance of CPU time from the share that the weight of a worker or a cgroup gives, as a part of that share.
+    WeightShare(f64),
     /// No worker runs outside the CPUs that it may use.
     Isolation,
     /// Smallest iterations per second of a worker.
@@ -73,6 +75,7 @@ impl Bound {
             Self::NotStarved => "not_starved",
             Self::MaxGap(_) => "max_gap",
             Self::MaxSpread(_) => "max_spread",
+            Self::WeightShare(_) => "weight_share",
             Self::Isolation => "isolation",
             Self::MinWorkRate(_) => "min_work_rate",
             Self::MaxWakeupLatency(_) => "max_wakeup_latency",
@@ -115,6 +118,7 @@ pub fn merge(layers: &[(Origin, &ChecksSpec)], has: Has) -> Vec<Check> {
         last(&|spec| spec.not_starved.map(|on| on.then_some(Bound::NotStarved))),
         last(&|spec| switched(&spec.max_gap, Bound::MaxGap)),
         last(&|spec| switched(&spec.max_spread, Bound::MaxSpread)),
+        last(&|spec| switched(&spec.weight_share, Bound::WeightShare)),
         last(&|spec| spec.isolation.map(|on| on.then_some(Bound::Isolation))),
         last(&|spec| switched(&spec.min_work_rate, Bound::MinWorkRate)),
         last(&|spec| switched(&spec.max_wakeup_latency, Bound::MaxWakeupLatency)),

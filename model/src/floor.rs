@@ -82,6 +82,8 @@ pub enum Measure {
     LatencyMax,
     /// The spread of CPU time.
     Spread,
+    /// The distance of CPU time from a share. That of one worker from the mean is no larger than the spread of all.
+    Share,
 }
 
 /// A value of a [`Measure`], printed as users write it.
@@ -89,7 +91,7 @@ pub enum Measure {
 pub enum Quantity {
     /// A time.
     Time(Nanos),
-    /// A part of a mean.
+    /// A part of a mean or of a share.
     Part(f64),
 }
 
@@ -104,8 +106,8 @@ impl fmt::Display for Quantity {
 
 impl Measure {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Gap, Self::LatencyP50, Self::LatencyP99, Self::LatencyP999, Self::LatencyMax, Self::Spread];
+    pub const ALL: [Self; 7] =
+        [Self::Gap, Self::LatencyP50, Self::LatencyP99, Self::LatencyP999, Self::LatencyMax, Self::Spread, Self::Share];
 
     /// The field of `checks` that bounds it.
     pub fn field(self) -> &'static str {
@@ -116,13 +118,16 @@ impl Measure {
             Self::LatencyP999 => "max_wakeup_latency.p999",
             Self::LatencyMax => "max_wakeup_latency.max",
             Self::Spread => "max_spread",
+            Self::Share => "weight_share",
         }
     }
 
     /// Its bound, if `bound` sets one.
     fn bound_in(self, bound: &Bound) -> Option<Quantity> {
         let time = match (self, bound) {
-            (Self::Spread, Bound::MaxSpread(part)) => return Some(Quantity::Part(*part)),
+            (Self::Spread, Bound::MaxSpread(part)) | (Self::Share, Bound::WeightShare(part)) => {
+                return Some(Quantity::Part(*part))
+            }
             (Self::Gap, Bound::MaxGap(gap)) => Some(*gap),
             (Self::LatencyP50, Bound::MaxWakeupLatency(bounds)) => bounds.p50,
             (Self::LatencyP99, Bound::MaxWakeupLatency(bounds)) => bounds.p99,
@@ -184,7 +189,7 @@ impl ClockOfMachine {
             Measure::LatencyP50 => row.p50,
             Measure::LatencyP99 => row.p99,
             Measure::LatencyP999 | Measure::LatencyMax => row.max,
-            Measure::Spread => return Some(Quantity::Part(row.spread)),
+            Measure::Spread | Measure::Share => return Some(Quantity::Part(row.spread)),
         };
         Some(Quantity::Time(Nanos(time)))
     }
@@ -219,6 +224,7 @@ mod tests {
         Bound::MaxWakeupLatency(match of {
             Measure::Gap => return Bound::MaxGap(Nanos(value)),
             Measure::Spread => return Bound::MaxSpread(value as f64 / 1e6),
+            Measure::Share => return Bound::WeightShare(value as f64 / 1e6),
             Measure::LatencyP50 => LatencyBounds { p50: time, ..Default::default() },
             Measure::LatencyP99 => LatencyBounds { p99: time, ..Default::default() },
             Measure::LatencyP999 => LatencyBounds { p999: time, ..Default::default() },
@@ -265,7 +271,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bound_is_refused_exactly_below_its_floor(cpus in 1u32..300, virtually: bool, value in 0u64..5_000_000_000, of in 0usize..6) {
+        fn a_bound_is_refused_exactly_below_its_floor(cpus in 1u32..300, virtually: bool, value in 0u64..5_000_000_000, of in 0usize..7) {
             let machine = emulated(if virtually { Clock::Virtual } else { Clock::Real }, cpus);
             let bound = bound(Measure::ALL[of], value);
             let set = Measure::ALL[of].bound_in(&bound).expect("has one");
@@ -275,7 +281,7 @@ mod tests {
         }
 
         #[test]
-        fn more_cpus_have_no_lower_floor(cpus in 1u32..300, more in 0u32..300, virtually: bool, of in 0usize..6) {
+        fn more_cpus_have_no_lower_floor(cpus in 1u32..300, more in 0u32..300, virtually: bool, of in 0usize..7) {
             let clock = if virtually { Clock::Virtual } else { Clock::Real };
             let floor = |cpus| emulated(clock, cpus).floor(Measure::ALL[of]);
             prop_assert!(floor(cpus) <= floor(cpus + more));

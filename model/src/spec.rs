@@ -329,6 +329,9 @@ pub struct ChecksSpec {
     /// Largest difference of CPU time between workers of a cgroup, as a part of their mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_spread: Option<Switch<f64>>,
+    /// Largest distance of CPU time from the share that the weight of a worker or a cgroup gives, as a part of that share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_share: Option<Switch<f64>>,
     /// No worker runs outside its cpuset. On by default where a cpuset or an affinity is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<bool>,

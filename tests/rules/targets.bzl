@@ -107,8 +107,11 @@ CHECKS = {
         ["checks.max_wakeup_latency.p99: `1 ms` is not a duration, such as \"500us\", \"5ms\" or \"2s\""],
     ),
     "negative spread": (
-        _checks(max_spread = -0.5),
-        ["checks.max_spread: -0.5 is out of range; 0 or more"],
+        _checks(max_spread = -0.5, weight_share = -1),
+        [
+            "checks.max_spread: -0.5 is out of range; 0 or more",
+            "checks.weight_share: -1 is out of range; 0 or more",
+        ],
     ),
     "no gap": (
         _checks(max_gap = "0ns"),
@@ -134,7 +137,7 @@ CHECKS = {
         _checks(max_gpa = "1s", throughput = 1),
         [
             "checks: unknown check `max_gpa`; did you mean `max_gap`?",
-            "checks: unknown check `throughput`; there are: scheduler_alive, no_stall, no_error_log, not_starved, isolation, max_gap, max_spread, min_work_rate, max_wakeup_latency",
+            "checks: unknown check `throughput`; there are: scheduler_alive, no_stall, no_error_log, not_starved, isolation, max_gap, max_spread, weight_share, min_work_rate, max_wakeup_latency",
         ],
     ),
     "unknown percentile": (

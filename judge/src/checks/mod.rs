@@ -10,6 +10,7 @@ mod max_spread;
 mod max_wakeup_latency;
 mod min_work_rate;
 mod not_starved;
+mod weight_share;
 
 use crate::run::Run;
 use crate::scheduler;
@@ -44,6 +45,7 @@ pub(crate) fn look(run: &Run<'_>, check: &Check) -> Finding {
         Bound::NotStarved => (not_starved::bound(), not_starved::judge(run)),
         Bound::MaxGap(bound) => (max_gap::bound(*bound), max_gap::judge(run, *bound)),
         Bound::MaxSpread(bound) => (max_spread::bound(*bound), max_spread::judge(run, *bound)),
+        Bound::WeightShare(bound) => (weight_share::bound(*bound), weight_share::judge(run, *bound)),
         Bound::Isolation => (isolation::bound(), isolation::judge(run)),
         Bound::MinWorkRate(bound) => (min_work_rate::bound(*bound), min_work_rate::judge(run, *bound)),
         Bound::MaxWakeupLatency(bounds) => (max_wakeup_latency::bound(bounds), max_wakeup_latency::judge(run, bounds)),

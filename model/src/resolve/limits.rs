@@ -84,6 +84,7 @@ pub(super) fn checks(spec: &ChecksSpec, path: &str) -> Result<(), FieldError> {
     let at = |field: &str| format!("{path}.{field}");
     bound(&spec.max_gap, &at("max_gap"), "above 0", |gap| gap.0 > 0)?;
     bound(&spec.max_spread, &at("max_spread"), "0 or more", |spread| *spread >= 0.0)?;
+    bound(&spec.weight_share, &at("weight_share"), "0 or more", |part| *part >= 0.0)?;
     bound(&spec.min_work_rate, &at("min_work_rate"), "above 0 iterations per second", |rate| *rate > 0.0)?;
     bound(&spec.max_wakeup_latency, &at("max_wakeup_latency"), "at least one of p50, p99, p999, max", |bounds| {
         *bounds != LatencyBounds::default()

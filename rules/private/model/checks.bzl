@@ -3,7 +3,7 @@
 def checks(**bounds):
     """Bounds by the name of their check; `False` switches a check off, one that is not named keeps its default.
 
-    Gaps, latencies and spread have a floor by clock and number of CPUs; a bound below it is refused when the cases are planned.
+    Gaps, latencies, spread and shares have a floor by clock and number of CPUs; a bound below it is refused when the cases are planned.
 
     Args:
       **bounds: of these names:
@@ -12,6 +12,7 @@ def checks(**bounds):
         `isolation`: `True` or `False`; on by default where a cpuset or an affinity is set
         `max_gap`: longest time between two iterations of a worker, such as `"500ms"`
         `max_spread`: largest difference of CPU time between workers of a group, as a part of their mean, such as `0.15`
+        `weight_share`: largest distance of the CPU time of a worker or a cgroup from what its weight gives, as a part of that, such as `0.25`
         `min_work_rate`: iterations per second of each worker, such as `1000`
         `max_wakeup_latency`: `latency(…)`
 

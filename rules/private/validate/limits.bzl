@@ -9,7 +9,7 @@ _WORK = ["cpu_spin", "yield_heavy", "bursty"] + _PAIRS
 _POLICIES = ["other", "batch", "idle", "fifo", "rr"]
 _PRIORITY_MAX = 98
 _SWITCHES = ["scheduler_alive", "no_stall", "no_error_log", "not_starved", "isolation"]
-_CHECKS = _SWITCHES + ["max_gap", "max_spread", "min_work_rate", "max_wakeup_latency"]
+_CHECKS = _SWITCHES + ["max_gap", "max_spread", "weight_share", "min_work_rate", "max_wakeup_latency"]
 _PERCENTILES = ["p50", "p99", "p999", "max"]
 
 def integer_errors(path, value, least, most, range):
@@ -104,8 +104,8 @@ def _gap_errors(path, gap):
         return [wrong]
     return [] if nanoseconds(gap) > 0 else [out_of_range(path, gap, "above 0")]
 
-def _spread_errors(path, spread):
-    return [] if is_number(spread) and spread >= 0 else [out_of_range(path, show(spread), "0 or more")]
+def _part_errors(path, part):
+    return [] if is_number(part) and part >= 0 else [out_of_range(path, show(part), "0 or more")]
 
 def _rate_errors(path, rate):
     return [] if is_number(rate) and rate > 0 else [out_of_range(path, show(rate), "above 0 iterations per second")]
@@ -126,7 +126,8 @@ def _latency_errors(path, bounds):
 
 _BOUNDS = {
     "max_gap": _gap_errors,
-    "max_spread": _spread_errors,
+    "max_spread": _part_errors,
     "max_wakeup_latency": _latency_errors,
     "min_work_rate": _rate_errors,
+    "weight_share": _part_errors,
 }

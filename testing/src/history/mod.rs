@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! a: cpu_spin x2 @0-1        two workers in cgroup a, which may run on CPUs 0 and 1 (without @: on all)
-//! b: bursty x1               another group; each line of this kind is a group of its own
+//! b: bursty x1               another group; each line of this kind is a group of its own; `n+10` its nice value, `fifo` its policy
 //! hold 1s                    they run for a second; all that is not said below is as it should be
 //! a/0 it=0 cpu=0ms           what worker 0 of cgroup a did instead
 //! freeze a                   from here on cgroup a is frozen
@@ -13,7 +13,8 @@
 //!
 //! Fields of a worker's report: `it` iterations, `cpu` CPU time, `delay` time runnable without running, `gap` longest gap,
 //! `on` CPUs it was seen on, `wake` wakeup latencies; `missing` alone: there is no report. Further lines: `thaw a`, `move a b`,
-//! `died a/0 11` (wait status), `failed create cgroup a: no space`, `cut` (the guest says no more).
+//! `nest b a` (b in a), `weight a 50`, `limit a` (a `cpu.max`), `died a/0 11` (wait status), `failed create cgroup a: no space`, `cut`
+//! (the guest says no more).
 //!
 //! Lines about the scheduler under test, which the first one puts into the plan:
 //!

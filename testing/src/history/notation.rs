@@ -3,6 +3,7 @@
 use super::{seen_machine, History};
 use ktstr_model::event::{GuestFailure, LatencyHistogram, WorkerReport};
 use ktstr_model::plan::{Action, CgroupPlan, GroupPlan, StepPlan, WorkerExpectation};
+use ktstr_model::spec::CpuMaxSpec;
 use ktstr_model::work::Policy;
 use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Nanos, Plan, StartMode, Topology, What, Work};
 use ktstr_recording::host::EXIT_FINISHED;
@@ -67,6 +68,9 @@ impl Reader {
             "hold" => self.hold(rest.parse().ok()?),
             "freeze" | "thaw" => self.freeze(rest, word == "freeze")?,
             "move" => self.move_tasks(rest)?,
+            "weight" => self.set_weight(rest)?,
+            "limit" => self.limit(rest),
+            "nest" => self.nest(rest)?,
             "scx" => super::scheduler::statement(self, rest)?,
             "broken" => {
                 self.say(What::BrokenOff);
@@ -103,16 +107,18 @@ impl Reader {
     fn group(&mut self, cgroup: &str, text: &str) -> Option<()> {
         let cgroup = self.cgroup(cgroup);
         let (mut work, mut workers, mut cpus) = (Work::CpuSpin, 1, self.topology.all_cpus());
+        let (mut nice, mut policy) = (0, Policy::Other);
         for word in text.split_whitespace() {
-            match (word.strip_prefix('x'), word.strip_prefix('@')) {
-                (Some(count), _) => workers = count.parse().ok()?,
-                (_, Some(list)) => cpus = list.parse().ok()?,
+            match word.split_at_checked(1)? {
+                ("x", count) => workers = count.parse().ok()?,
+                ("@", list) => cpus = list.parse().ok()?,
+                ("n", value) if value.starts_with(['+', '-']) => nice = value.parse().ok()?,
+                _ if word == "fifo" => policy = Policy::Fifo(1),
                 _ => work = work_of(word)?,
             }
         }
         let (group, first_worker) = (self.plan.groups.len() as u32, self.plan.workers());
-        let (affinity, policy) = (vec![], Policy::Other);
-        self.plan.groups.push(GroupPlan { cgroup, first_worker, workers, work, affinity, policy, nice: 0 });
+        self.plan.groups.push(GroupPlan { cgroup, first_worker, workers, work, affinity: vec![], policy, nice });
         for worker in first_worker..first_worker + workers {
             self.expect.push(WorkerExpectation { worker, cpus: cpus.clone(), frozen: false });
             self.cgroups.push(cgroup);
@@ -134,6 +140,27 @@ impl Reader {
         let (from, to) = (self.cgroup(from), self.cgroup(to));
         self.cgroups.iter_mut().filter(|cgroup| **cgroup == from).for_each(|cgroup| *cgroup = to);
         self.act(Action::MoveTasks { from, to });
+        Some(())
+    }
+
+    fn set_weight(&mut self, rest: &str) -> Option<()> {
+        let (name, weight) = rest.split_once(' ')?;
+        let (cgroup, weight) = (self.cgroup(name), weight.parse().ok()?);
+        self.act(Action::SetWeight { cgroup, weight });
+        Some(())
+    }
+
+    fn limit(&mut self, name: &str) {
+        let cgroup = self.cgroup(name);
+        let cpu_max = Some(CpuMaxSpec { quota: Nanos(50_000_000), period: Nanos(100_000_000) });
+        self.act(Action::SetCpuMax { cgroup, cpu_max });
+    }
+
+    /// The parent has to be there before.
+    fn nest(&mut self, rest: &str) -> Option<()> {
+        let (child, parent) = rest.split_once(' ')?;
+        let (parent, child) = (self.cgroup(parent), self.cgroup(child));
+        self.plan.cgroups.get_mut(child as usize)?.parent = Some(parent);
         Some(())
     }
 

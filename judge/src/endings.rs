@@ -7,6 +7,7 @@
 
 use crate::number::{count, nanos};
 use crate::run::Run;
+use crate::scheduler::SchedulerRun;
 use ktstr_model::verdict::Place;
 use ktstr_model::work::UPDATE_LOST;
 use ktstr_model::{Cause, Finding, GuestNanos, Phase, Verdict};
@@ -59,7 +60,8 @@ fn ending(run: &Run<'_>, recording: &Recording) -> Option<Finding> {
         ),
         Ending::Panic { message } => failed(Cause::Panic, format!("the kernel panicked: {message}"), ""),
         Ending::Hang { cpu_ms, cpus } => {
-            failed(Cause::Hang, format!("no heartbeat for {} of CPU time", millis(*cpu_ms)), &states(cpus))
+            let under = run.scheduler.as_ref().map(SchedulerRun::standing).unwrap_or_default();
+            failed(Cause::Hang, format!("no heartbeat for {} of CPU time{under}", millis(*cpu_ms)), &states(cpus))
         }
         Ending::BootTimeout { cpu_ms } => broken(
             Cause::BootTimeout,

@@ -3,7 +3,7 @@
 use ktstr_judge::{judge, Judgement};
 use ktstr_model::check::{merge, Has};
 use ktstr_model::spec::ChecksSpec;
-use ktstr_model::{Cause, Finding, Origin, Phase};
+use ktstr_model::{Cause, Finding, Origin, Phase, Verdict};
 use ktstr_recording::{CpuState, Ending};
 use ktstr_testing::history::{history, History};
 
@@ -338,11 +338,28 @@ fn a_hang_of_the_machine_is_seen_from_the_host_and_has_a_phase() {
     let hang = |lines: &str| {
         let history = history("1n1l2c1t", lines).ended(Ending::Hang { cpu_ms: 10_000, cpus: cpus.clone() });
         let findings = judged(&history, &ChecksSpec::default()).findings;
-        findings.iter().find(|finding| finding.cause == Cause::Hang).map(|finding| finding.phase)
+        let hang = findings.into_iter().find(|finding| finding.cause == Cause::Hang).expect("a hang");
+        (hang.verdict, hang.phase, hang.measured)
     };
-    assert_eq!(hang(ATTACHED), Some(Phase::Run));
-    assert_eq!(hang("scx start mine\n scx state enabling\n cut"), Some(Phase::Attach));
-    assert_eq!(hang("scx start mine\n cut"), Some(Phase::Load));
+    let seen = |phase, by: &str| (Verdict::Fail, phase, format!("no heartbeat for 10s of CPU time{by}"));
+    assert_eq!(hang(ATTACHED), seen(Phase::Run, ", with mine attached"));
+    assert_eq!(
+        hang("scx start mine\n scx state enabling\n cut"),
+        seen(Phase::Attach, ", while mine was being attached")
+    );
+    assert_eq!(hang("scx start mine\n cut"), seen(Phase::Load, ""));
+    assert_eq!(hang(&format!("{ATTACHED}{DETACHED}")), seen(Phase::Detach, ""));
+    assert_eq!(hang("hold 1s"), seen(Phase::Run, ""));
+}
+
+#[test]
+fn a_failure_is_of_the_phase_in_which_it_began() {
+    let seen = while_it_runs(
+        "scx state disabling\n hold 1s\n scx signal 2
+         scx log 6 sched_ext: BPF scheduler \"mine\" disabled (runtime error)
+         scx exit 256",
+    );
+    assert!(seen.contains("fail scheduler_alive (runtime error, run): runtime error: "), "{seen}");
 }
 
 #[test]

@@ -55,42 +55,43 @@ pub(super) fn of(run: &SchedulerRun<'_>, broken_off: bool) -> Option<Failure> {
 
 /// The kernel has thrown it out.
 fn thrown_out(run: &SchedulerRun<'_>, exit: &KernelExit) -> Failure {
+    let begun = run.exit_begun(exit.at);
     let phase = match run.signalled {
-        Some(signalled) if signalled <= exit.at => Phase::Detach,
+        Some(signalled) if signalled <= begun => Phase::Detach,
         _ if exit.attached || run.attached_at().is_some_and(|attached| attached <= exit.at) => Phase::Run,
         _ => Phase::Attach,
     };
     let backtrace = || exit.backtrace.iter().map(|frame| format!("  {frame}"));
     let message = if exit.message.is_empty() { "the kernel gives no message" } else { &exit.message };
     match exit.cause() {
-        Cause::Stall => stall(run, exit, phase),
+        Cause::Stall => stall(run, exit, phase, begun),
         Cause::BpfError => {
             let from = exit.program().map(|program| format!(" from {program}")).unwrap_or_default();
             let measured = format!("scx_bpf_error{from}: {message}");
-            Failure::new(Cause::BpfError, phase, measured, Some(exit.at)).because(backtrace())
+            Failure::new(Cause::BpfError, phase, measured, Some(begun)).because(backtrace())
         }
         cause => {
             let measured = format!("{}: {message}", exit.reason);
             let culprit = exit.program().map(|program| format!("{program} was at work"));
-            Failure::new(cause, phase, measured, Some(exit.at)).because(culprit.into_iter().chain(backtrace()))
+            Failure::new(cause, phase, measured, Some(begun)).because(culprit.into_iter().chain(backtrace()))
         }
     }
 }
 
 /// The watchdog's message is `name[pid] failed to run for 5.200s`.
-fn stall(run: &SchedulerRun<'_>, exit: &KernelExit, phase: Phase) -> Failure {
+fn stall(run: &SchedulerRun<'_>, exit: &KernelExit, phase: Phase, begun: GuestNanos) -> Failure {
     let Some((task, time)) = exit.message.split_once(" failed to run for ") else {
         let measured = format!("stall: {}", exit.message);
-        return Failure::new(Cause::Stall, phase, measured, Some(exit.at));
+        return Failure::new(Cause::Stall, phase, measured, Some(begun));
     };
     let name = task.rsplit_once('[').map_or(task, |(name, _)| name);
     let seconds = time.strip_suffix('s').and_then(|number| number.parse::<f64>().ok());
     let time = seconds.map_or(time.to_owned(), |seconds| format!("{seconds:.1} s"));
     let measured = format!("stall: {name} did not run for {time}");
-    let traced = dump::find(run.dump.iter().copied(), task);
+    let traced = dump::find(run.dump.iter().map(|(_, line)| *line), task);
     let printed = || dump::find(run.output.iter().map(|(_, line)| line.text.as_str()), task);
     let Some(place) = traced.or_else(printed) else {
-        let failure = Failure::new(Cause::Stall, phase, measured, Some(exit.at));
+        let failure = Failure::new(Cause::Stall, phase, measured, Some(begun));
         return failure.because(["on which CPU is not known: there is no dump that shows the task".into()]);
     };
     let behind_rt = matches!(place.class, "rt_sched_class" | "dl_sched_class" | "stop_sched_class");
@@ -106,7 +107,7 @@ fn stall(run: &SchedulerRun<'_>, exit: &KernelExit, phase: Phase) -> Failure {
         format!("{current} is of {}, before which no sched_ext task runs: it is not the scheduler's fault", place.class)
     });
     let lines = place.lines.iter().map(|line| format!("| {line}"));
-    let failure = Failure::new(cause, phase, measured, Some(exit.at)).because(blame.into_iter().chain(lines));
+    let failure = Failure::new(cause, phase, measured, Some(begun)).because(blame.into_iter().chain(lines));
     Failure { cpu: Some(place.cpu), ..failure }
 }
 

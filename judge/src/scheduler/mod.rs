@@ -31,7 +31,7 @@ pub(crate) struct SchedulerRun<'a> {
     output: Vec<(GuestNanos, &'a OutputLine)>,
     log: Vec<(GuestNanos, &'a KernelLine)>,
     /// Lines of the kernel's dump.
-    dump: Vec<&'a str>,
+    dump: Vec<(GuestNanos, &'a str)>,
     /// When it was told to end, first.
     signalled: Option<GuestNanos>,
     exited: Option<(GuestNanos, i32)>,
@@ -52,7 +52,7 @@ impl<'a> SchedulerRun<'a> {
             What::SchedExt(state) => self.states.push((at, state)),
             What::SchedulerOutput(line) => self.output.push((at, line)),
             What::KernelLog(line) => self.log.push((at, line)),
-            What::SchedExtDump { line } => self.dump.push(line),
+            What::SchedExtDump { line } => self.dump.push((at, line)),
             What::SchedulerSignalled { .. } => drop(self.signalled.get_or_insert(at)),
             What::SchedulerExited { status } => return self.exited.replace((at, *status)).is_none(),
             What::SchedulerOverdue(overdue) => drop(self.overdue.get_or_insert((at, overdue))),
@@ -72,6 +72,18 @@ impl<'a> SchedulerRun<'a> {
         })
     }
 
+    /// How it stood with it at the end of a recording that breaks off: `, with mine attached`. Empty if it has nothing to do with what the
+    /// kernel does.
+    pub(crate) fn standing(&self) -> String {
+        let name = &self.plan.name;
+        match self.states.last().map(|(_, state)| state.state.as_str()) {
+            Some("enabled") => format!(", with {name} attached"),
+            Some("enabling") => format!(", while {name} was being attached"),
+            Some("disabling") => format!(", while {name} was being detached"),
+            _ => String::new(),
+        }
+    }
+
     /// When the kernel said first that it is attached.
     fn attached_at(&self) -> Option<GuestNanos> {
         let shown = self.states.iter().find(|(_, state)| state.state == "enabled").map(|(at, _)| *at);
@@ -83,6 +95,15 @@ impl<'a> SchedulerRun<'a> {
     fn has_asked(&self) -> bool {
         self.states.iter().any(|(_, state)| state.state != "disabled")
             || self.log.iter().any(|(_, line)| line.text.contains("BPF scheduler \""))
+    }
+
+    /// When the kernel began to throw it out, of which it has told in its log at `told`: it dumps and detaches before it does that, which
+    /// may take a second and more.
+    fn exit_begun(&self, told: GuestNanos) -> GuestNanos {
+        let disabling = self.states.iter().filter(|(_, state)| state.state == "disabling").map(|(at, _)| *at);
+        let dumped = self.dump.iter().filter(|(_, line)| line.contains(" triggered exit kind ")).map(|(at, _)| *at);
+        let last = |times: &mut dyn Iterator<Item = GuestNanos>| times.filter(|at| *at <= told).last();
+        [last(&mut disabling.into_iter()), last(&mut dumped.into_iter())].into_iter().flatten().min().unwrap_or(told)
     }
 
     /// Whether the kernel said after `at` that a scheduler is attached.

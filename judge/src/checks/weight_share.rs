@@ -8,7 +8,7 @@ mod rivals;
 use super::{Judged, Outcome};
 use crate::number::{nanos, percent};
 use crate::run::Run;
-use crate::water::{fill, Glass};
+use ktstr_model::water::{fill, Glass};
 use ktstr_model::verdict::Place;
 use rivals::{Rival, Who};
 

@@ -7,12 +7,13 @@
 //!   0x008    version           host, before go
 //!   0x010    payload bytes     host, before go
 //!   0x018    ring bytes        host, before go
-//!   0x020    go                host, last: from here on the host writes nothing
+//!   0x020    go                host, last: from here on the host writes nothing but to a terminal
 //!   0x040    heartbeat         guest
 //!   0x048    ring claim        guest: end of what it is writing or has written
 //!   0x050    ring head         guest: end of what it has written
 //!   0x058    dropped           guest: events that no frame could hold
 //! 0x0001000  payload           host, before go
+//! 0x1fc0000  terminal          both, at any time; only in a machine with a shell
 //! 0x2000000  ring              guest
 //! 0x4000000  end
 //! ```
@@ -23,8 +24,12 @@ pub const WINDOW_BYTES: usize = 64 << 20;
 pub const HEADER_BYTES: usize = 4096;
 /// The payload follows the header.
 pub const PAYLOAD_OFFSET: usize = HEADER_BYTES;
-/// The first half of the window is header and payload.
-pub const PAYLOAD_BYTES_MAX: usize = RING_OFFSET - PAYLOAD_OFFSET;
+/// The first half of the window is header, payload and terminal.
+pub const PAYLOAD_BYTES_MAX: usize = TERMINAL_OFFSET - PAYLOAD_OFFSET;
+/// The terminal is the end of the first half.
+pub const TERMINAL_OFFSET: usize = RING_OFFSET - TERMINAL_BYTES;
+/// Bytes of the terminal.
+pub const TERMINAL_BYTES: usize = 256 << 10;
 /// The second half of the window is the ring.
 pub const RING_OFFSET: usize = WINDOW_BYTES / 2;
 /// Bytes of the ring.
@@ -33,7 +38,7 @@ pub const RING_BYTES: usize = WINDOW_BYTES - RING_OFFSET;
 /// `ktstrwin`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"ktstrwin");
 /// Version of everything that this crate describes; the two ends must agree.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 /// Value of the go word once the guest may read the payload.
 pub const GO: u64 = u64::from_le_bytes(*b"go go go");
 
@@ -61,7 +66,8 @@ pub const EXIT_FAILED: u8 = 17;
 pub const EXIT_NO_WINDOW: u8 = 18;
 
 const _: () = {
-    assert!(PAYLOAD_OFFSET + PAYLOAD_BYTES_MAX == RING_OFFSET);
+    assert!(PAYLOAD_OFFSET + PAYLOAD_BYTES_MAX == TERMINAL_OFFSET);
+    assert!(TERMINAL_OFFSET + TERMINAL_BYTES == RING_OFFSET);
     assert!(RING_OFFSET + RING_BYTES == WINDOW_BYTES);
     assert!(RING_BYTES.is_power_of_two());
 };

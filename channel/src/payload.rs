@@ -19,7 +19,13 @@ pub const PLAN: &str = "plan";
 pub const ATTACH: &str = "attach";
 /// Name of the blob that holds the files of the scheduler under test: an [`archive`](crate::archive).
 pub const SCHEDULER: &str = "scheduler";
+/// Name of the blob that stands in place of the plan in a machine with a shell: a [`ktstr_model::ShellPlan`] in postcard.
+pub const SHELL: &str = "shell";
+/// Name of the blob that holds the tools of a shell and the files that were added to them: an [`archive`](crate::archive).
+pub const FILES: &str = "files";
 
+/// Where the tools of a shell are in the guest: one program of many names.
+pub const TOOLS: &str = "/bin/busybox";
 /// Where the program of the scheduler is in the guest, under the name of the scheduler.
 pub const SCHEDULER_PROGRAMS: &str = "/run/ktstr/bin";
 /// Where the libraries of the scheduler are in the guest.

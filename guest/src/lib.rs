@@ -6,6 +6,7 @@
 //! worker ──telemetry──▶ shared memory ──agent──▶ WorkerReport
 //! SchedulerPlan ──scheduler──▶ the scheduler under test, attached before the first step, told to end after the last
 //! SchedulerPlan ──attached──▶ a machine that is saved with it attached, and goes on as any other for each plan
+//! ShellPlan ──shell──▶ a shell on a terminal of the guest, or one command ──▶ What::ShellExited
 //! ```
 //!
 //! The guest writes down facts and never decides whether a test passed. It does not panic: whatever goes wrong is an event, and
@@ -15,10 +16,12 @@ pub mod agent;
 pub mod attached;
 pub mod cgroups;
 pub mod faults;
+mod files;
 pub mod litter;
 pub mod procfs;
 pub mod scheduler;
 pub mod seed;
+pub mod shell;
 pub mod sys;
 pub mod telemetry;
 pub mod trace;

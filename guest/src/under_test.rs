@@ -91,8 +91,8 @@ impl UnderTest {
         let Some(scheduler) = &mut self.scheduler else { return Ok(Standing::Waiting) };
         workers.reap(reporter)?;
         scheduler.look(reporter)?;
-        for (pid, status) in workers.take_others() {
-            scheduler.ended(pid, status, reporter)?;
+        if let Some(status) = workers.take_status(scheduler.pid()) {
+            scheduler.ended(status, reporter)?;
         }
         let standing = scheduler.standing(clock::now());
         // One that has been told to end has gone as it should.

@@ -49,7 +49,7 @@ pub struct Workers {
     alive: BTreeMap<u32, Worker>,
     /// Every worker that was ever started, by its process id. A case starts too few processes for an id to come again.
     started: BTreeMap<u32, u32>,
-    /// Children that have ended and were no workers, with their wait statuses.
+    /// Children that have been buried and were no workers, with their wait statuses.
     others: Vec<(Pid, i32)>,
 }
 
@@ -233,9 +233,15 @@ impl Workers {
         Ok(())
     }
 
-    /// Children that have been buried since the last call and were no workers.
-    pub fn take_others(&mut self) -> Vec<(Pid, i32)> {
-        std::mem::take(&mut self.others)
+    /// The wait status of a child that was no worker, once it has been buried.
+    pub fn take_status(&mut self, child: Pid) -> Option<i32> {
+        let at = self.others.iter().position(|(pid, _)| *pid == child)?;
+        Some(self.others.swap_remove(at).1)
+    }
+
+    /// Forgets all children that have been buried but this one, which is still asked for.
+    pub fn forget_others_but(&mut self, child: Pid) {
+        self.others.retain(|(pid, _)| *pid == child);
     }
 
     fn ended(&mut self, worker: u32, status: i32, reporter: &mut Reporter) -> Result<(), GuestError> {

@@ -42,6 +42,12 @@ const FOR_SCHEDULER: [Mount; 2] = [
     Mount { target: TRACE, kind: "tracefs", data: c"", option: None },
 ];
 
+/// Where the terminal of a shell is, and what people look for.
+const FOR_SHELL: [Mount; 2] = [
+    Mount { target: "/dev/pts", kind: "devpts", data: c"ptmxmode=0666", option: Some("CONFIG_UNIX98_PTYS") },
+    Mount { target: "/dev/shm", kind: "tmpfs", data: c"mode=1777", option: None },
+];
+
 /// Mounts what has to be there to reach the window.
 ///
 /// # Errors
@@ -72,6 +78,14 @@ pub fn mount_for_trace() -> Result<(), GuestError> {
 /// None of what is mounted here is needed.
 pub fn mount_for_scheduler() -> Result<(), GuestError> {
     FOR_SCHEDULER.iter().try_for_each(mount)
+}
+
+/// Mounts what a shell needs.
+///
+/// # Errors
+/// The mount that failed, with the kernel's option for it.
+pub fn mount_for_shell() -> Result<(), GuestError> {
+    FOR_SHELL.iter().chain(&FOR_SCHEDULER).try_for_each(mount)
 }
 
 fn mount(mount: &Mount) -> Result<(), GuestError> {

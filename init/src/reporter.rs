@@ -5,7 +5,7 @@ use crate::error::{Doing, GuestError};
 use crate::sys::window::WindowMapping;
 use ktstr_channel::layout::{HEARTBEAT_NANOS, WINDOW_BYTES};
 use ktstr_channel::ports::WINDOW_PARAMETER;
-use ktstr_channel::{payload, Blob, Frame, RingWriter};
+use ktstr_channel::{payload, Blob, Frame, RingWriter, Window};
 use ktstr_model::{Event, GuestNanos, What};
 use std::fs;
 use std::io::Write;
@@ -122,6 +122,15 @@ impl Reporter {
         while !self.mapping.window().is_go() {
             clock::sleep_until(clock::now() + GO_POLL_NS);
         }
+    }
+
+    /// The window with its terminal, of a machine with a shell.
+    ///
+    /// # Errors
+    /// It cannot be mapped.
+    pub fn terminal(&mut self) -> Result<&Window, GuestError> {
+        self.mapping.need(Window::terminal_part()).doing(|| "map the terminal".into())?;
+        Ok(self.mapping.window())
     }
 
     /// The parts of the payload, once it is there.

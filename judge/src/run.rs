@@ -177,6 +177,8 @@ impl<'a> Run<'a> {
             What::SwitchesEnded(count) => {
                 self.switches_of(count.cpu).is_some_and(|switches| switches.count.replace(*count).is_none())
             }
+            // No case has a shell.
+            What::ShellExited { .. } => false,
             What::BrokenOff => !std::mem::replace(&mut self.broken_off, true),
             What::SchedulerStarted { .. }
             | What::SchedExt(_)

@@ -87,6 +87,11 @@ pub enum What {
         /// The line.
         line: String,
     },
+    /// The shell has ended, or its command; only in a machine with a shell.
+    ShellExited {
+        /// Wait status as wait(2) gives it.
+        status: i32,
+    },
 }
 
 /// The machine as the guest's sysfs shows it.

@@ -6,6 +6,7 @@
 use crate::{cpuset::CPUS_MAX, CpuSet, FieldError, Mebibytes};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// What a user wrote: any numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,6 +158,31 @@ impl fmt::Display for Topology {
     }
 }
 
+/// From the label, such as `1n2l4c2t`: a machine with the default memory and without distances.
+impl FromStr for TopologySpec {
+    type Err = FieldError;
+
+    fn from_str(label: &str) -> Result<Self, FieldError> {
+        let mut rest = label;
+        let mut number = |unit: char| {
+            let (digits, after) = rest.split_once(unit)?;
+            rest = after;
+            digits.chars().all(|c| c.is_ascii_digit()).then(|| digits.parse().ok())?
+        };
+        let numbers = number('n').zip(number('l')).zip(number('c').zip(number('t')));
+        match numbers {
+            Some(((numa_nodes, llcs), (cores_per_llc, threads_per_core))) if rest.is_empty() => {
+                Ok(Self { numa_nodes, llcs, cores_per_llc, threads_per_core, memory: None, distances: None })
+            }
+            _ => {
+                let hint =
+                    "NUMA nodes, LLCs of the whole machine, cores of an LLC, threads of a core, such as 1n2l4c2t";
+                Err(FieldError::new("topology", format!("{label:?} is not a machine")).hint(hint))
+            }
+        }
+    }
+}
+
 impl TopologySpec {
     /// Checks that such a machine can be. `path` is where the topology stands in the declaration.
     ///
@@ -288,6 +314,14 @@ mod tests {
     }
 
     #[test]
+    fn a_label_that_is_none_is_refused() {
+        for label in ["", "1n2l4c", "1n2l4c2t8g", "1n+2l4c2t", "2l1n4c2t", "an2l4c2t", "99999999999n1l1c1t"] {
+            let error = label.parse::<TopologySpec>().expect_err("refused").to_string();
+            assert!(error.starts_with(&format!("topology: {label:?} is not a machine; NUMA nodes")), "{error}");
+        }
+    }
+
+    #[test]
     fn pads_apic_ids() {
         assert_eq!(Topology::new(1, 14, 9, 2).expect("can be").largest_apic_id(), 0x1b1);
         assert_eq!(Topology::new(1, 1, 1, 1).expect("can be").largest_apic_id(), 0);
@@ -298,7 +332,9 @@ mod tests {
         fn prints_back(nodes in 1u32..5, per_node in 1u32..4, cores in 1u32..9, threads in 1u32..3) {
             let topology = Topology::new(nodes, nodes * per_node, cores, threads).expect("can be");
             let json = serde_json::to_string(&topology).expect("serialises");
-            prop_assert_eq!(serde_json::from_str::<Topology>(&json).expect("parses"), topology);
+            prop_assert_eq!(&serde_json::from_str::<Topology>(&json).expect("parses"), &topology);
+            let label: TopologySpec = topology.to_string().parse().expect("parses");
+            prop_assert_eq!(label.resolve("topology").expect("can be"), topology);
         }
 
         #[test]

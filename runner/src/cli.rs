@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
+use ktstr_model::Clock;
 use std::path::PathBuf;
 
 /// Tests for Linux schedulers that boot a real kernel for every case.
@@ -27,6 +28,69 @@ pub(crate) enum Command {
     Kernel(KernelArgs),
     /// Boots a kernel and saves the machine, so that cases can start from there.
     Snapshot(SnapshotArgs),
+    /// Boots a machine for a person, with a shell on this terminal, or for one command. Exit status: that of the shell or the command, 128 and
+    /// the number of the signal that ended it, 125 if it did not come to it.
+    Shell(Box<ShellArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShellArgs {
+    /// A bzImage or an ELF vmlinux with a PVH entry.
+    #[arg(long)]
+    pub(crate) kernel: PathBuf,
+    #[command(flatten)]
+    pub(crate) options: ShellOptions,
+    /// Added to the kernel's command line. May be given more than once.
+    #[arg(long = "kernel-arg", value_name = "ARGUMENT")]
+    pub(crate) kernel_args: Vec<String>,
+    /// The tools in the guest: a static busybox; by default the one on PATH.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) busybox: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    /// Arguments of the scheduler.
+    #[arg(last = true, requires = "scheduler", value_name = "SCHEDULER ARGUMENTS")]
+    pub(crate) scheduler_args: Vec<String>,
+}
+
+/// What `bazel run <test>.shell` takes.
+#[derive(Debug, Parser)]
+#[command(about = "Boots the machine of a test for a person, with a shell on this terminal, or for one command.")]
+pub(crate) struct TestShellArgs {
+    #[command(flatten)]
+    pub(crate) options: ShellOptions,
+    /// The flag profile of the scheduler, as in names of cases; by default the first one of the test.
+    #[arg(long)]
+    pub(crate) profile: Option<String>,
+}
+
+/// What any shell is asked for.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ShellOptions {
+    /// The machine, as in names of cases: NUMA nodes, LLCs, cores of an LLC, threads of a core, such as 1n2l4c2t. By default the first one of
+    /// the test; without a test 1n1l2c1t.
+    #[arg(long)]
+    pub(crate) topology: Option<String>,
+    /// Runs CMD by `sh -c` in place of a shell for a person: its output is that of this program, and its exit status, too.
+    #[arg(long, value_name = "CMD")]
+    pub(crate) exec: Option<String>,
+    /// Puts FILE into the guest as GUEST, an absolute path. May be given more than once.
+    #[arg(long = "file", value_name = "GUEST=FILE", value_parser = guest_file)]
+    pub(crate) files: Vec<(String, PathBuf)>,
+    /// Does not attach the scheduler. It is in the guest all the same, in /run/ktstr/bin.
+    #[arg(long, visible_alias = "no-scheduler")]
+    pub(crate) detached: bool,
+    /// What guest time follows: real, or virtual with --exec.
+    #[arg(long, default_value = "real", value_parser = clock)]
+    pub(crate) clock: Clock,
+    /// Seconds after which the machine is ended.
+    #[arg(long)]
+    pub(crate) timeout: Option<u64>,
+}
+
+fn clock(text: &str) -> Result<Clock, String> {
+    let clock = [Clock::Real, Clock::Virtual].into_iter().find(|clock| clock.name() == text);
+    clock.ok_or_else(|| "it is real or virtual".into())
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,9 @@ struct LaunchFile {
     /// What `ktstr kernel` found out about the kernel; wanted where there is a scheduler.
     #[serde(default)]
     kernel_info: Option<String>,
+    /// A static busybox; only of the shell of a test.
+    #[serde(default)]
+    tools: Option<String>,
     flags: Vec<String>,
 }
 
@@ -80,6 +83,8 @@ pub(crate) struct Launch {
     pub(crate) flags: Vec<String>,
     /// What is known of the kernel, where that matters.
     pub(crate) kernel: Option<KernelInfo>,
+    /// The tools of a shell, if this is the executable of one.
+    pub(crate) tools: Option<PathBuf>,
     /// Everything else.
     pub(crate) inputs: InputPaths,
 }
@@ -101,6 +106,12 @@ pub(crate) fn beside(program: &Path) -> Option<PathBuf> {
     file.is_file().then_some(file)
 }
 
+/// Whether a launch file is that of a shell; one that cannot be read is not, and whoever reads it says so.
+pub(crate) fn is_of_shell(file: &Path) -> bool {
+    let json = std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    json.is_some_and(|launch| launch.get("tools").is_some())
+}
+
 impl Launch {
     /// Reads a launch file; its paths are below the runfiles of `program`.
     pub(crate) fn read(
@@ -120,6 +131,7 @@ impl Launch {
             spec: at(&launch.spec),
             flags: launch.flags,
             kernel: launch.kernel_info.as_ref().map(|path| read_info(&root.join(path))).transpose()?,
+            tools: launch.tools.as_ref().map(at),
             inputs: InputPaths {
                 origin: match &launch.machines {
                     MachinesFile::Boot { kernel, init } => OriginPaths::Boot { kernel: at(kernel), init: at(init) },

@@ -25,13 +25,14 @@ mod run;
 mod scheduler;
 mod select;
 mod session;
+mod shell;
 mod skip;
 mod snapshot;
 mod stop;
 mod traced;
 
 use clap::Parser;
-use cli::{Command, CommandLine, KernelArgs, TestArgs};
+use cli::{Command, CommandLine, KernelArgs, TestArgs, TestShellArgs};
 use execute::in_full;
 use ktstr_model::Verdict;
 use session::SessionError;
@@ -47,7 +48,10 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let program = PathBuf::from(std::env::args_os().next().unwrap_or_default());
     let result = match launch::beside(&program) {
-        Some(file) => session::test(&file, &program, &TestArgs::parse()).map_err(|error| failed(&error)),
+        Some(file) if launch::is_of_shell(&file) => {
+            shell::of_test(&file, &program, &TestShellArgs::parse()).map_err(|error| no_shell(&error))
+        }
+        Some(file) => status_of(session::test(&file, &program, &TestArgs::parse())),
         None => {
             let line = CommandLine::parse();
             as_the_caller();
@@ -55,7 +59,7 @@ fn main() -> ExitCode {
         }
     };
     match result {
-        Ok(verdict) => ExitCode::from(verdict.exit_status()),
+        Ok(status) => ExitCode::from(status),
         Err((status, message)) => {
             eprintln!("ERROR: {message}");
             ExitCode::from(status)
@@ -71,22 +75,31 @@ fn as_the_caller() {
     }
 }
 
-fn failed(error: &SessionError) -> (u8, String) {
-    (error.exit_status(), in_full(error))
+/// The exit status of a run.
+fn status_of(ran: Result<Verdict, SessionError>) -> Result<u8, (u8, String)> {
+    ran.map(Verdict::exit_status).map_err(|error| (error.exit_status(), in_full(&error)))
 }
 
-fn command(command: &Command) -> Result<Verdict, (u8, String)> {
-    let usage = |error: Box<dyn Error>| (USAGE, in_full(error.as_ref()));
+/// The exit status of a shell that did not come to one of its own.
+fn no_shell(error: &SessionError) -> (u8, String) {
+    let status = match error {
+        SessionError::Usage(_) => USAGE,
+        SessionError::Host(_) => shell::NO_STATUS,
+    };
+    (status, in_full(error))
+}
+
+fn command(command: &Command) -> Result<u8, (u8, String)> {
+    let read = |ran: Result<Verdict, Box<dyn Error>>| status_of(ran.map_err(SessionError::Usage));
     match command {
-        Command::Run(args) => session::run(args).map_err(|error| failed(&error)),
-        Command::Replay(args) => replay::replay(args).map_err(|error| failed(&error)),
-        Command::Judge(args) => recorded::judge_file(args).map_err(usage),
-        Command::Report(args) => recorded::report_file(args).map_err(usage),
-        Command::Trace(args) => traced::trace_file(args).map_err(usage),
-        Command::Kernel(args) => kernel(args).map_err(|error| usage(error.into())),
-        Command::Snapshot(args) => {
-            snapshot::snapshot_file(args).map(|()| Verdict::Pass).map_err(|error| failed(&error))
-        }
+        Command::Run(args) => status_of(session::run(args)),
+        Command::Replay(args) => status_of(replay::replay(args)),
+        Command::Judge(args) => read(recorded::judge_file(args)),
+        Command::Report(args) => read(recorded::report_file(args)),
+        Command::Trace(args) => read(traced::trace_file(args)),
+        Command::Kernel(args) => read(kernel(args).map_err(Into::into)),
+        Command::Snapshot(args) => status_of(snapshot::snapshot_file(args).map(|()| Verdict::Pass)),
+        Command::Shell(args) => shell::shell(args).map_err(|error| no_shell(&error)),
     }
 }
 

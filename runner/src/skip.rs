@@ -1,7 +1,7 @@
 //! Whether the cases of a target make sense with its kernel: `TestSpec, KernelInfo ──▶ Skip`.
 
 use crate::image::{KernelInfo, UnknownFeature, SCHED_EXT};
-use ktstr_model::TestSpec;
+use ktstr_model::{SchedulerSpec, TestSpec};
 
 /// Why no case of a target runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +18,20 @@ pub(crate) struct Skip {
 /// A feature of which nothing is known.
 pub(crate) fn skip(spec: &TestSpec, kernel: &KernelInfo) -> Result<Option<Skip>, UnknownFeature> {
     let Some(scheduler) = &spec.scheduler else { return Ok(None) };
+    Ok(lacks(scheduler, kernel)?.map(|reason| Skip { reason, allowed: spec.may_skip }))
+}
+
+/// What `kernel` lacks of what a scheduler needs, in a sentence.
+///
+/// # Errors
+/// A feature of which nothing is known.
+pub(crate) fn lacks(scheduler: &SchedulerSpec, kernel: &KernelInfo) -> Result<Option<String>, UnknownFeature> {
     let wanted: Vec<String> =
         std::iter::once(SCHED_EXT.to_owned()).chain(scheduler.kernel_features.iter().cloned()).collect();
     let lacks = kernel.features.lacks(&wanted)?;
     Ok(lacks.map(|feature| {
         let hint = if feature == SCHED_EXT { " (CONFIG_SCHED_CLASS_EXT)" } else { "" };
-        let reason = format!("the kernel {} has no {feature}{hint}, which {} needs", kernel.release, scheduler.name);
-        Skip { reason, allowed: spec.may_skip }
+        format!("the kernel {} has no {feature}{hint}, which {} needs", kernel.release, scheduler.name)
     }))
 }
 

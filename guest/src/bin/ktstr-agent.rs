@@ -1,19 +1,23 @@
-//! Process 1 of the guest once the payload is there: carries out the plan, or attaches a scheduler in a machine that is to be saved.
+//! Process 1 of the guest once the payload is there: carries out the plan, or attaches a scheduler in a machine that is to be saved, or
+//! runs a shell.
 
 use ktstr_channel::payload;
-use ktstr_guest::{agent, attached, sys::process};
+use ktstr_guest::{agent, attached, shell, sys::process};
 use ktstr_init::error::{Doing, GuestError};
 use ktstr_init::{program, reporter::Reporter, stage_one};
 use std::io::ErrorKind;
 
 fn main() {
-    program::run(open, |reporter| match part(payload::ATTACH)? {
-        Some(bytes) => attached::run(&postcard::from_bytes(&bytes).doing(|| decode(payload::ATTACH))?, reporter),
-        None => {
-            let missing = || GuestError::new("read the plan", "there is none in the payload");
-            let bytes = part(payload::PLAN)?.ok_or_else(missing)?;
-            agent::run(&postcard::from_bytes(&bytes).doing(|| decode(payload::PLAN))?, reporter)
+    program::run(open, |reporter| {
+        if let Some(bytes) = part(payload::ATTACH)? {
+            return attached::run(&postcard::from_bytes(&bytes).doing(|| decode(payload::ATTACH))?, reporter);
         }
+        if let Some(bytes) = part(payload::SHELL)? {
+            return shell::run(&postcard::from_bytes(&bytes).doing(|| decode(payload::SHELL))?, reporter);
+        }
+        let missing = || GuestError::new("read the plan", "there is none in the payload");
+        let bytes = part(payload::PLAN)?.ok_or_else(missing)?;
+        agent::run(&postcard::from_bytes(&bytes).doing(|| decode(payload::PLAN))?, reporter)
     })
 }
 

@@ -9,12 +9,12 @@
 //! and never waits for the scheduler: the agent goes on with its heartbeat whatever the scheduler does to the machine.
 
 mod dump;
-mod files;
 mod kernel;
 mod log;
 mod output;
 mod process;
 
+use crate::files;
 use dump::Dump;
 use ktstr_channel::payload::SCHEDULER;
 use ktstr_init::clock;
@@ -65,6 +65,18 @@ pub struct Scheduler {
     away_since: Option<u64>,
 }
 
+/// Unpacks the files of a scheduler to where they are looked for.
+///
+/// # Errors
+/// What is missing.
+pub fn lay(reporter: &mut Reporter) -> Result<(), GuestError> {
+    mounts::mount_for_scheduler()?;
+    files::unpack(&payload_path(SCHEDULER), Path::new("/"), reporter)?;
+    let path = "/proc/sys/kernel/osrelease";
+    let release = fs::read_to_string(path).doing(|| format!("read {path}"))?;
+    files::link_config(Path::new("/"), release.trim())
+}
+
 impl Scheduler {
     /// Unpacks the files and starts the process. `traced` says that the kernel's trace buffers are for something else.
     ///
@@ -77,10 +89,7 @@ impl Scheduler {
             let problem = format!("sched_ext is {} already, by {:?}: there can be only one", state.state, state.ops);
             return Err(GuestError::new(doing(), problem));
         }
-        mounts::mount_for_scheduler()?;
-        files::unpack(&payload_path(SCHEDULER), Path::new("/"), reporter)?;
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").doing(doing)?;
-        files::link_config(Path::new("/"), release.trim())?;
+        lay(reporter)?;
         let log = KernelLog::open()?;
         let dump = if traced { None } else { Dump::open() };
         reporter.send(What::SchedExt(state.clone()))?;
@@ -126,14 +135,16 @@ impl Scheduler {
         self.output.look(reporter)
     }
 
-    /// Takes notice of the end of a process, if it is this one.
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Takes notice of the end of its process.
     ///
     /// # Errors
     /// That of the ring.
-    pub fn ended(&mut self, pid: Pid, status: i32, reporter: &mut Reporter) -> Result<(), GuestError> {
-        if pid != self.pid || self.exited {
-            return Ok(());
-        }
+    pub fn ended(&mut self, status: i32, reporter: &mut Reporter) -> Result<(), GuestError> {
         self.exited = true;
         self.output.finish(reporter)?;
         reporter.send(What::SchedulerExited { status })

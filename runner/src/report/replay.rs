@@ -189,6 +189,7 @@ fn told(event: &Event) -> String {
         What::KernelLog(line) => format!("the kernel says {:?}", line.text),
         What::SchedulerOverdue(overdue) => format!("the scheduler is late after {}", overdue.waited),
         What::BrokenOff => "the guest does not go on".into(),
+        What::ShellExited { status } => format!("the shell ended with wait status {status}"),
         What::SchedExtDump { line } => format!("the kernel dumps {line:?}"),
     };
     format!("{what}, at {:.9}s of guest time", event.at.0 as f64 / 1e9)

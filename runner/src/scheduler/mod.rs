@@ -12,6 +12,7 @@ pub(crate) use closure::ClosureError;
 use ktstr_channel::archive::append;
 use ktstr_channel::payload::{KERNEL_CONFIG, SCHEDULER_LIBRARIES, SCHEDULER_PROGRAMS};
 use ktstr_model::SchedulerPlan;
+pub(crate) use program::{Program, ProgramError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! The files of a scheduler: program, libraries, data, the kernel's configuration. They come in one part of the payload and are
-//! written to the paths that the host has given them.
+//! Files that come in one part of the payload and are written to the paths that the host has given them: those of a scheduler (program,
+//! libraries, data, the kernel's configuration), and those of a shell.
 
 use ktstr_channel::archive;
 use ktstr_channel::payload::KERNEL_CONFIG;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// A file that cannot be read or written.
-pub(super) fn unpack(from: &Path, root: &Path, reporter: &mut Reporter) -> Result<(), GuestError> {
+pub(crate) fn unpack(from: &Path, root: &Path, reporter: &mut Reporter) -> Result<(), GuestError> {
     let reading = || format!("read {}", from.display());
     let mut archive = BufReader::new(File::open(from).doing(reading)?);
     while let Some(entry) = archive::next(&mut archive).doing(reading)? {
@@ -35,7 +35,7 @@ pub(super) fn unpack(from: &Path, root: &Path, reporter: &mut Reporter) -> Resul
 ///
 /// # Errors
 /// That of the link.
-pub(super) fn link_config(root: &Path, release: &str) -> Result<(), GuestError> {
+pub(crate) fn link_config(root: &Path, release: &str) -> Result<(), GuestError> {
     let config = below(root, KERNEL_CONFIG);
     let name = format!("{KERNEL_CONFIG}-{release}");
     if !config.exists() {

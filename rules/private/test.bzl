@@ -3,6 +3,7 @@
 load("//rules/private/model:topology.bzl", "without_none")
 load("//rules/private/validate:validate.bzl", "validate")
 load(":planned_time.bzl", "planned_time")
+load(":shell.bzl", "ktstr_shell")
 load(":test_rule.bzl", "ktstr_internal_test")
 
 def ktstr_test(
@@ -32,6 +33,9 @@ def ktstr_test(
     A case is named `name[topology][profile][seed]`, without the profile if `flags` says nothing.
 
     What cannot be is refused when the BUILD file is loaded, with the path to the field.
+
+    `bazel run <name>.shell` boots the machine of the test with a shell on the terminal; behind `--`, `--exec CMD` runs one command, and
+    `--help` tells the rest. The target is manual.
 
     Resources: each test tells Bazel how many host CPUs its largest case keeps busy (1 under the virtual clock; under the
     real clock one for each CPU of the machine, at most 4) and how much memory it takes (that of the machine and 512
@@ -84,8 +88,7 @@ def ktstr_test(
     _refuse(name, errors)
     planned = planned_time(dict(spec, **without_none(flags = flags, scheduler = scheduler)), size, timeout, shard_count, start)
     _refuse(name, planned.errors)
-    ktstr_internal_test(
-        name = name,
+    declared = dict(
         backend = backend,
         clock = clock,
         default_backend = select({
@@ -95,13 +98,17 @@ def ktstr_test(
         flags = json.encode(flags) if flags else "",
         kernel = kernel,
         scheduler = scheduler,
+        spec = json.encode(spec),
+    )
+    ktstr_internal_test(
+        name = name,
         shard_count = shard_count,
         size = planned.size,
-        spec = json.encode(spec),
         start = start,
         timeout = planned.timeout,
-        **kwargs
+        **(declared | kwargs)
     )
+    ktstr_shell(name = name + ".shell", of_test = kwargs, **declared)
 
 def _refuse(name, errors):
     if errors:

@@ -2,7 +2,7 @@
 
 use crate::{executable, Target};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// What a command has said.
@@ -35,7 +35,17 @@ impl Said {
 pub fn ktstr(arguments: &[&str]) -> Said {
     // What the executable of any target is a link to. There is no launch file beside it, so that it takes a command line.
     let program = std::fs::canonicalize(executable("boots")).expect("is there");
-    let Output { status, stdout, stderr } = Command::new(program).args(arguments).output().expect("starts");
+    said(&program, arguments)
+}
+
+/// Runs a program with these arguments, and nothing to read.
+///
+/// # Panics
+/// If it cannot be started.
+#[must_use]
+pub fn said(program: &Path, arguments: &[&str]) -> Said {
+    let mut command = Command::new(program);
+    let Output { status, stdout, stderr } = command.args(arguments).stdin(Stdio::null()).output().expect("starts");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Said { status: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
@@ -99,6 +109,16 @@ impl Bare {
         let output = self.path("again");
         let arguments = ["replay", argument(recording), "--output", argument(&output)];
         self.ktstr(&[&arguments[..], options].concat())
+    }
+
+    /// Boots a machine with a shell, with the tools of the target `shell`.
+    #[must_use]
+    pub fn shell(&self, shell: &str, options: &[&str]) -> Said {
+        let tools = Target::new(shell).inputs().tools();
+        let arguments = ["shell", "--kernel", argument(&self.kernel), "--busybox", argument(&tools)];
+        let named = ["--guest", argument(&self.guest), "--emulator", argument(&self.emulator)];
+        // What stands behind `--` belongs to the scheduler.
+        ktstr(&[&arguments[..], &named, options].concat())
     }
 
     fn ktstr(&self, arguments: &[&str]) -> Said {

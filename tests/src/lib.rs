@@ -7,10 +7,12 @@
 
 mod bare;
 mod load;
+mod pty;
 mod recordings;
 
-pub use bare::{argument, ktstr, Bare, Said};
+pub use bare::{argument, ktstr, said, Bare, Said};
 pub use load::Load;
+pub use pty::Pty;
 pub use recordings::assert_equal;
 
 use serde_json::Value;
@@ -69,6 +71,15 @@ impl Inputs {
         self.root.join(kernel.as_str().expect("the target boots"))
     }
 
+    /// The tools of a shell, if the target is one.
+    ///
+    /// # Panics
+    /// If it is not.
+    #[must_use]
+    pub fn tools(&self) -> PathBuf {
+        self.root.join(self.launch["tools"].as_str().expect("the target is a shell"))
+    }
+
     /// Makes a program of the emulator that brings its own loader, as an installed one looks.
     #[must_use]
     pub fn emulator_script(&self, directory: &Path) -> PathBuf {
@@ -88,7 +99,12 @@ impl Inputs {
     }
 }
 
-fn executable(name: &str) -> PathBuf {
+/// The executable of a target.
+///
+/// # Panics
+/// If there are no targets around: these tests run under Bazel.
+#[must_use]
+pub fn executable(name: &str) -> PathBuf {
     let directory = std::env::var_os("KTSTR_TARGETS");
     let directory = PathBuf::from(directory.expect("KTSTR_TARGETS names the targets: run this under Bazel"));
     std::env::current_dir().expect("a directory").join(directory).join(name)
@@ -262,7 +278,9 @@ pub fn is_alive(pid: i32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-fn children(pid: i32) -> Vec<i32> {
+/// Processes that a process has started.
+#[must_use]
+pub fn children(pid: i32) -> Vec<i32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).collect()

@@ -257,7 +257,7 @@ mod tests {
         let huge = vec![0; PAYLOAD_BYTES_MAX];
         assert_eq!(
             refusal(lay(&window, &[(AGENT, &huge)])),
-            "the payload has 33550376 bytes, the window holds 33550336"
+            "the payload has 33288232 bytes, the window holds 33288192"
         );
         assert_eq!(
             refusal(lay(&window, &[("a name that is too long", b"")])),

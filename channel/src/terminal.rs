@@ -197,10 +197,13 @@ mod tests {
     }
 
     proptest! {
+        // Each makes a window, which takes room on the disk.
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
         #[test]
         fn bytes_come_out_in_order(pieces in proptest::collection::vec((0usize..20_000, any::<bool>()), 0..24)) {
             let (_directory, window) = window();
-            let (mut sent, mut seen, mut next) = (Vec::new(), Vec::new(), 0u32);
+            let (mut sent, mut seen, mut next) = (Vec::<u8>::new(), Vec::<u8>::new(), 0u32);
             for (length, takes) in pieces {
                 let bytes: Vec<u8> = (0..length).map(|_| { next = next.wrapping_add(0x9E37_79B9); (next >> 24) as u8 }).collect();
                 let put = window.put(Stream::Input, &bytes);

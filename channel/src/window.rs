@@ -196,7 +196,7 @@ pub(crate) mod tests {
         window.mapping.store(AT_VERSION, 9);
         assert_eq!(
             refusal(),
-            "the window is of version 9, this program knows version 1; build both from the same source"
+            "the window is of version 9, this program knows version 2; build both from the same source"
         );
         window.mapping.store(AT_VERSION, VERSION);
         window.mapping.store(AT_PAYLOAD_BYTES, u64::MAX);
@@ -204,7 +204,7 @@ pub(crate) mod tests {
             refusal(),
             "the window's header says 18446744073709551615 bytes of payload and 0 bytes of ring: that is not possible"
         );
-        assert_eq!(window.payload_part(), 0..RING_OFFSET);
+        assert_eq!(window.payload_part(), 0..PAYLOAD_OFFSET + PAYLOAD_BYTES_MAX);
     }
 
     #[test]

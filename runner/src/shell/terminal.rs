@@ -68,3 +68,35 @@ pub(super) fn is_there() -> bool {
 pub(super) fn size() -> (u16, u16) {
     tcgetwinsize(rustix::stdio::stdin()).map_or((0, 0), |size| (size.ws_row, size.ws_col))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pty::{grantpt, ioctl_tiocgptpeer, openpt, unlockpt, OpenptFlags};
+
+    #[test]
+    fn a_panic_leaves_the_terminal_as_it_was() {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let master = openpt(flags).expect("a terminal");
+        grantpt(&master).and_then(|()| unlockpt(&master)).expect("is ours");
+        let slave = ioctl_tiocgptpeer(&master, flags).expect("its other end");
+        // No other test of this program reads anything.
+        rustix::stdio::dup2_stdin(&slave).expect("becomes standard input");
+        assert!(is_there());
+        let settings = || tcgetattr(&slave).map(|settings| format!("{settings:?}")).expect("is a terminal");
+        let before = settings();
+        let raw = Mutex::new(String::new());
+        let panicked = std::panic::catch_unwind(|| {
+            let _raw = Raw::enter().expect("is a terminal");
+            *raw.lock().expect("is free") = settings();
+            assert_eq!(1, 2, "on purpose");
+        });
+        assert!(panicked.is_err());
+        let raw = raw.into_inner().unwrap_or_else(PoisonError::into_inner);
+        assert!(!raw.is_empty() && raw != before);
+        assert_eq!(settings(), before);
+        // The second time there is nothing to restore.
+        restore();
+        assert_eq!(settings(), before);
+    }
+}

@@ -136,6 +136,12 @@ mod tests {
         fs::write(&script, "#!/bin/sh\n").expect("writes");
         let error = refused(&script, &[]);
         assert!(error.ends_with("cannot be the tools of the guest: it is a script. Install Debian's busybox-static, or name a static one with --busybox FILE"), "{error}");
+        fs::write(&script, tiny_dynamic()).expect("writes");
+        let error = refused(&script, &[]);
+        assert!(
+            error.contains("it is dynamic (/ld.so loads it), and there are no libraries in the guest. Install"),
+            "{error}"
+        );
         assert!(refused(Path::new("/nowhere/busybox"), &[])
             .starts_with("cannot read the tools of the guest, /nowhere/busybox"));
         let error = installed_busybox(Some(OsStr::new("/nowhere"))).expect_err("none").to_string();
@@ -186,6 +192,18 @@ mod tests {
         let mut elf = vec![0; 64];
         elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         (elf[16], elf[18], elf[20], elf[52], elf[54]) = (2, 62, 1, 64, 56);
+        elf
+    }
+
+    /// The same with a segment that names a loader.
+    fn tiny_dynamic() -> Vec<u8> {
+        let (mut elf, name) = (tiny_static(), b"/ld.so\0");
+        // e_phoff, e_phnum; then p_type PT_INTERP, p_offset, p_filesz.
+        (elf[32], elf[56]) = (64, 1);
+        let mut segment = vec![0; 56];
+        (segment[0], segment[8], segment[32]) = (3, 120, name.len() as u8);
+        elf.extend(segment);
+        elf.extend(name);
         elf
     }
 }

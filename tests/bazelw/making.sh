@@ -86,4 +86,12 @@ mount_entries "$root" ''
 check "${mounts[*]}" "--symlink usr/bin /bin --ro-bind $root/usr /usr --dir /var --dir /var/lib --ro-bind $root/var/lib/x /var/lib/x --ro-bind $root/var/log /var/log" \
   'entries, and a place below /var/lib'
 
+# What it is called from is there, too: a repository that uses this one.
+mkdir -p "$TEST_TMPDIR/user/deep"
+touch "$TEST_TMPDIR/user/MODULE.bazel"
+check "$(called_from "$TEST_TMPDIR/user/deep")" "$TEST_TMPDIR/user" 'the workspace above'
+repository=$TEST_TMPDIR/user
+check "$(called_from "$TEST_TMPDIR/user/deep")" '' 'in this repository'
+check "$(called_from /usr/bin)" '' 'no workspace'
+
 echo "$checks checks"

@@ -3,9 +3,20 @@
 # The root itself is only read: without being root its files belong to other users, and several callers share it. So
 # `/` is an empty file system in memory, with each entry of the root mounted on it.
 
+# The workspace that bazelw is called in: the nearest directory above $1 with a MODULE.bazel. Nothing if there is none, or if it
+# is in this repository.
+called_from() {
+  local directory=$1
+  until [[ -e $directory/MODULE.bazel ]]; do
+    [[ -n $directory ]] || return 0
+    directory=${directory%/*}
+  done
+  [[ $directory/ == "$repository"/* ]] || printf '%s\n' "$directory"
+}
+
 # Directories that are not the root's but the machine's, at the same path.
 machine_places() {
-  printf '%s\n' /dev /proc /sys /tmp "$cache" "$repository"
+  printf '%s\n' /dev /proc /sys /tmp "$cache" "$repository" ${workspace:+"$workspace"}
 }
 
 # Appends to mounts what is below directory $2 of root $1, where '' is all of it, read-only. A directory above one of
@@ -33,12 +44,14 @@ mount_entries() {
 
 # Sets mounts to bwrap's options for root $1.
 root_mounts() {
-  local file
+  local file workspace
+  workspace=$(called_from "$(pwd -P)")
   mounts=(--tmpfs /)
   mount_entries "$1" ''
   # Bazel's sandbox mounts /proc, which needs the machine's own one.
   mounts+=(--dev-bind /dev /dev --bind /proc /proc --ro-bind /sys /sys --bind /tmp /tmp
     --bind "$cache" "$cache" --bind "$repository" "$repository")
+  [[ -z $workspace ]] || mounts+=(--bind "$workspace" "$workspace")
   for file in /etc/passwd /etc/group /etc/resolv.conf /etc/hosts; do
     [[ ! -e $file || ! -e $1$file ]] || mounts+=(--ro-bind "$(readlink -f "$file")" "$file")
   done

@@ -127,6 +127,11 @@ impl Agent<'_> {
             Action::SetOnline { cpu, online } => set_online(*cpu, *online),
             Action::Fault(fault) => faults::cause(*fault, &mut self.workers),
             Action::Hold { duration, .. } => self.hold(*duration),
+            Action::StopScheduler => self.under_test.stop(&mut self.workers, self.reporter),
+            Action::StartScheduler { args } => {
+                self.under_test.start_again(args.as_deref(), &mut self.workers, self.reporter)
+            }
+            Action::SchedulerCommand { args } => self.under_test.command(args, &mut self.workers, self.reporter),
         }
     }
 

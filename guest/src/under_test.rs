@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! attach ──▶ (enabled) ──▶ steps, with a look at each nap ──▶ detach ──▶ (disabled, process gone)
-//!        └──▶ gone ◀───────────┘            gone: settle, then the plan is broken off
+//!        └──▶ gone ◀───────────┤            gone: settle, then the plan is broken off
+//!                  stop ──▶ start_again     in a step
 //! ```
 //!
 //! All of it is written down and none of it judged. Each wait is bounded in guest time.
@@ -18,6 +19,8 @@ use rustix::process::Signal;
 
 /// Between two looks while it is waited for.
 const POLL_NS: u64 = 10_000_000;
+/// Guest time for a further run of its program: long enough for one that loads BPF programs of its own.
+const COMMAND_NS_MAX: u64 = 60_000_000_000;
 /// Guest time for the last words of a scheduler that is gone: its user part prints what the kernel tells it, and ends.
 const SETTLE_NS: u64 = 5_000_000_000;
 
@@ -63,8 +66,33 @@ impl UnderTest {
         reporter: &mut Reporter,
     ) -> Result<(), GuestError> {
         let since = clock::now();
-        let scheduler = self.scheduler.insert(Scheduler::start(plan, traced, reporter)?);
-        let deadline = since.saturating_add(scheduler.attach_max().0);
+        self.scheduler = Some(Scheduler::start(plan, traced, reporter)?);
+        self.wait_for_attach(since, workers, reporter)
+    }
+
+    /// Starts one that was stopped, with other arguments if there are any, and waits as [`Self::attach`] does.
+    ///
+    /// # Errors
+    /// It cannot be started, or its events cannot be sent.
+    pub fn start_again(
+        &mut self,
+        args: Option<&[String]>,
+        workers: &mut Workers,
+        reporter: &mut Reporter,
+    ) -> Result<(), GuestError> {
+        let since = clock::now();
+        let Some(scheduler) = &mut self.scheduler else { return Ok(()) };
+        scheduler.start_again(args, reporter)?;
+        self.wait_for_attach(since, workers, reporter)
+    }
+
+    fn wait_for_attach(
+        &mut self,
+        since: u64,
+        workers: &mut Workers,
+        reporter: &mut Reporter,
+    ) -> Result<(), GuestError> {
+        let deadline = since.saturating_add(self.scheduler.as_ref().map_or(0, |scheduler| scheduler.attach_max().0));
         loop {
             match self.stand(workers, reporter)? {
                 Standing::Attached | Standing::Gone => return Ok(()),
@@ -108,7 +136,45 @@ impl UnderTest {
         self.wait(SETTLE_NS, workers, reporter).map(drop)
     }
 
-    /// Tells it to end, as Ctrl-C does, and waits until nothing is left of it.
+    /// Tells it to end and waits until nothing is left of it, in the middle of the plan.
+    ///
+    /// # Errors
+    /// Its events cannot be sent.
+    pub fn stop(&mut self, workers: &mut Workers, reporter: &mut Reporter) -> Result<(), GuestError> {
+        self.detach(workers, reporter)?;
+        self.gone |= self.scheduler.as_ref().is_some_and(|scheduler| !scheduler.is_over());
+        Ok(())
+    }
+
+    /// Runs its program once more and waits for its end.
+    ///
+    /// # Errors
+    /// It cannot be started, does not end, or does not end well.
+    pub fn command(
+        &mut self,
+        args: &[String],
+        workers: &mut Workers,
+        reporter: &mut Reporter,
+    ) -> Result<(), GuestError> {
+        let Some(scheduler) = &self.scheduler else { return Ok(()) };
+        let mut command = scheduler.command(args)?;
+        let deadline = clock::now().saturating_add(COMMAND_NS_MAX);
+        loop {
+            self.stand(workers, reporter)?;
+            command.look();
+            if let Some(status) = workers.take_status(command.pid()) {
+                return command.ended(status, reporter);
+            }
+            if self.gone || clock::now() >= deadline {
+                command.kill();
+                // Without its scheduler it may hang, which is no failure of its own.
+                return if self.gone { Ok(()) } else { Err(command.overdue(COMMAND_NS_MAX)) };
+            }
+            reporter.wait_until(clock::now() + POLL_NS);
+        }
+    }
+
+    /// Tells it to end, as Ctrl-C does, and waits until nothing is left of it. It may have been stopped before.
     ///
     /// # Errors
     /// Its events cannot be sent.

@@ -142,9 +142,13 @@ impl<'a> Run<'a> {
             What::Finished => !std::mem::replace(&mut self.finished, true),
             What::StepStarted { step } => {
                 self.step = Some(*step);
+                self.scheduler.iter_mut().for_each(SchedulerRun::go_on);
                 (*step as usize) < self.planned.len()
             }
-            What::SegmentStarted { segment } => open.replace((*segment, event.at)).is_none(),
+            What::SegmentStarted { segment } => {
+                self.scheduler.iter_mut().for_each(SchedulerRun::go_on);
+                open.replace((*segment, event.at)).is_none()
+            }
             What::SegmentEnded { segment } => {
                 let begun = open.take().filter(|(begun, _)| begun == segment);
                 let planned = plan.get(*segment as usize).filter(|_| self.segments.len() == *segment as usize);
@@ -187,6 +191,7 @@ impl<'a> Run<'a> {
             | What::SchedulerExited { .. }
             | What::KernelLog(_)
             | What::SchedExtDump { .. }
+            | What::SchedulerCommand { .. }
             | What::SchedulerOverdue(_) => self.scheduler.as_mut().is_some_and(|scheduler| scheduler.take(event)),
         };
         self.strays += u64::from(!fits);

@@ -92,6 +92,13 @@ pub enum What {
         /// Wait status as wait(2) gives it.
         status: i32,
     },
+    /// The program of the scheduler was run once more, and has ended well.
+    SchedulerCommand {
+        /// Its arguments.
+        args: Vec<String>,
+        /// What it has printed last.
+        output: Vec<String>,
+    },
 }
 
 /// The machine as the guest's sysfs shows it.

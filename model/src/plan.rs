@@ -135,6 +135,18 @@ pub enum Action {
         /// What each worker that is alive may do in this segment, in the order of worker ids.
         expect: Vec<WorkerExpectation>,
     },
+    /// Tells the scheduler under test to end, and waits until it is gone.
+    StopScheduler,
+    /// Starts the scheduler under test again, and waits until it is attached.
+    StartScheduler {
+        /// Its arguments from now on; none: those that it had.
+        args: Option<Vec<String>>,
+    },
+    /// Runs the program of the scheduler under test once more, and waits for its end.
+    SchedulerCommand {
+        /// Arguments of this run.
+        args: Vec<String>,
+    },
 }
 
 /// What holds for a worker in one segment, for the judge.

@@ -64,6 +64,28 @@ pub struct Profile {
     pub scheduler: Option<SchedulerPlan>,
 }
 
+/// A change of the scheduler while the scenario runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum SchedulerOp {
+    /// Tells it to end, and waits until it is gone.
+    Stop,
+    /// Starts it again, and waits until it is attached.
+    Start,
+    /// Both.
+    Restart,
+    /// Both, with other arguments from now on.
+    Replace {
+        /// All of them.
+        args: Vec<String>,
+    },
+    /// Runs its program once more beside it, and waits for its end, which has to be a good one.
+    Command {
+        /// Arguments of this run.
+        args: Vec<String>,
+    },
+}
+
 /// What the guest is told of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchedulerPlan {
@@ -140,7 +162,7 @@ fn check_name(name: &str, path: &str) -> Result<(), FieldError> {
     Err(error.hint("1 to 64 letters, digits, `.`, `_`, `-`, `+`; not a dot first"))
 }
 
-fn check_args(args: &[String], path: &str) -> Result<(), FieldError> {
+pub(crate) fn check_args(args: &[String], path: &str) -> Result<(), FieldError> {
     match args.iter().position(|argument| argument.contains('\0')) {
         Some(i) => Err(FieldError::new(format!("{path}[{i}]"), "has a zero byte, as no argument can")),
         None => Ok(()),

@@ -3,6 +3,7 @@
 //! Everything that this module accepts is well-formed; whether it makes sense on a topology is decided by
 //! [`crate::resolve`].
 
+use crate::scheduler::SchedulerOp;
 use crate::topology::TopologySpec;
 use crate::units::Nanos;
 use crate::work::{Policy, Work};
@@ -258,6 +259,8 @@ pub enum OpSpec {
     CpuOffline(Vec<u32>),
     /// Brings CPUs on line.
     CpuOnline(Vec<u32>),
+    /// Changes the scheduler under test.
+    Scheduler(SchedulerOp),
     /// Makes the guest fail, to see how that is reported.
     Fault(Fault),
 }

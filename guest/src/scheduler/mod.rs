@@ -8,6 +8,7 @@
 //! Whether it is attached is what `/sys/kernel/sched_ext/state` says, never how much time has passed. Everything here only looks
 //! and never waits for the scheduler: the agent goes on with its heartbeat whatever the scheduler does to the machine.
 
+mod command;
 mod dump;
 mod kernel;
 mod log;
@@ -15,6 +16,7 @@ mod output;
 mod process;
 
 use crate::files;
+pub use command::Command;
 use dump::Dump;
 use ktstr_channel::payload::SCHEDULER;
 use ktstr_init::clock;
@@ -98,6 +100,34 @@ impl Scheduler {
         let output = Output::new(stdout, stderr)?;
         let (plan, seq_before) = (plan.clone(), state.enable_seq);
         Ok(Self { plan, pid, output, log, dump, state, seq_before, exited: false, told: false, away_since: None })
+    }
+
+    /// Starts the process once more, with other arguments from now on if there are any; nothing may be left of it.
+    ///
+    /// # Errors
+    /// It cannot be started; another scheduler that has taken its place.
+    pub fn start_again(&mut self, args: Option<&[String]>, reporter: &mut Reporter) -> Result<(), GuestError> {
+        self.look(reporter)?;
+        if !self.is_over() {
+            let problem = format!("sched_ext is {}, by {:?}", self.state.state, self.state.ops);
+            return Err(GuestError::new(format!("start the scheduler {} again", self.plan.name), problem));
+        }
+        args.into_iter().for_each(|args| self.plan.args = args.to_vec());
+        let process::Started { pid, stdout, stderr } = process::start(&self.plan)?;
+        reporter.send(What::SchedulerStarted { pid: pid.as_raw_nonzero().get().unsigned_abs() })?;
+        // Each life begins with what the kernel shows.
+        reporter.send(What::SchedExt(self.state.clone()))?;
+        (self.pid, self.output) = (pid, Output::new(stdout, stderr)?);
+        (self.seq_before, self.exited, self.told, self.away_since) = (self.state.enable_seq, false, false, None);
+        Ok(())
+    }
+
+    /// Runs its program once more, beside it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn command(&self, args: &[String]) -> Result<Command, GuestError> {
+        Command::start(&self.plan, args)
     }
 
     /// Leaves the kernel's trace buffers to somebody else.

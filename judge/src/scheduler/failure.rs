@@ -37,8 +37,14 @@ impl Failure {
     }
 }
 
-/// The failure, if there is one. What comes first explains what follows from it.
+/// The failure, if there is one: that of its first life that has one.
 pub(super) fn of(run: &SchedulerRun<'_>, broken_off: bool) -> Option<Failure> {
+    let earlier = run.earlier.iter().find_map(|life| of_life(life, false));
+    earlier.or_else(|| of_life(run, broken_off))
+}
+
+/// What comes first explains what follows from it.
+fn of_life(run: &SchedulerRun<'_>, broken_off: bool) -> Option<Failure> {
     let exits = exits(run);
     let error = exits.iter().find(|exit| exit.is_error()).map(|exit| thrown_out(run, exit));
     let unregistered = || {

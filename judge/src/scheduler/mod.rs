@@ -21,10 +21,14 @@ use ktstr_model::scheduler::{KernelLine, OutputLine, SchedExtState, SchedulerOve
 use ktstr_model::verdict::Place;
 use ktstr_model::{Bound, Cause, Check, Event, Finding, GuestNanos, Phase, SchedulerPlan, Verdict, What};
 
-/// What is known of the scheduler.
+/// What is known of the scheduler, since its last start.
 #[derive(Debug)]
 pub(crate) struct SchedulerRun<'a> {
     plan: &'a SchedulerPlan,
+    /// What was known of it before each of its further starts, for which it was told to end.
+    earlier: Vec<SchedulerRun<'a>>,
+    /// Whether the scenario went on after it was told to end, and had ended.
+    left_behind: bool,
     started: Option<GuestNanos>,
     /// What the kernel showed, each with the time from which on.
     states: Vec<(GuestNanos, &'a SchedExtState)>,
@@ -40,15 +44,48 @@ pub(crate) struct SchedulerRun<'a> {
 
 impl<'a> SchedulerRun<'a> {
     pub(crate) fn new(plan: &'a SchedulerPlan) -> Self {
-        let (states, output, log, dump) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { plan, started: None, states, output, log, dump, signalled: None, exited: None, overdue: None }
+        Self {
+            plan,
+            earlier: Vec::new(),
+            left_behind: false,
+            started: None,
+            states: Vec::new(),
+            output: Vec::new(),
+            log: Vec::new(),
+            dump: Vec::new(),
+            signalled: None,
+            exited: None,
+            overdue: None,
+        }
+    }
+
+    /// The scenario goes on: one that was told to end, and has ended, was not told so for the end of the test.
+    pub(crate) fn go_on(&mut self) {
+        self.left_behind = self.signalled.is_some() && self.exited.is_some();
+    }
+
+    /// All its lives, in order.
+    fn lives(&self) -> impl Iterator<Item = &Self> {
+        self.earlier.iter().chain([self])
+    }
+
+    fn begin_again(&mut self) {
+        let mut last = std::mem::replace(self, Self::new(self.plan));
+        self.earlier = std::mem::take(&mut last.earlier);
+        self.earlier.push(last);
     }
 
     /// Takes an event that is about it; whether it fits what came before.
     pub(crate) fn take(&mut self, event: &'a Event) -> bool {
         let at = event.at;
         match &event.what {
-            What::SchedulerStarted { .. } => return self.started.replace(at).is_none(),
+            What::SchedulerStarted { .. } => {
+                if self.signalled.is_some() && self.exited.is_some() {
+                    self.begin_again();
+                }
+                return self.started.replace(at).is_none();
+            }
+            What::SchedulerCommand { .. } => {}
             What::SchedExt(state) => self.states.push((at, state)),
             What::SchedulerOutput(line) => self.output.push((at, line)),
             What::KernelLog(line) => self.log.push((at, line)),
@@ -64,6 +101,9 @@ impl<'a> SchedulerRun<'a> {
     /// Where in its life it is at the end of the recording; none: it was not started.
     pub(crate) fn phase(&self) -> Option<Phase> {
         self.started?;
+        if self.left_behind {
+            return Some(Phase::Run);
+        }
         Some(match (self.signalled, self.attached_at()) {
             (Some(_), Some(_)) => Phase::Detach,
             (None, Some(_)) => Phase::Run,
@@ -139,21 +179,28 @@ pub(crate) fn look(run: &Run<'_>, check: &Check) -> Finding {
         (Bound::NoStall, Some(failure)) if !failure.is_stall() => nothing("the scheduler failed otherwise"),
         (_, Some(failure)) => failed(run, finding(Verdict::Fail, failure.cause, failure.measured.clone()), failure),
         (_, None) if scheduler.attached_at().is_none() => nothing("the scheduler was not attached"),
-        (Bound::NoErrorLog, None) => match output::first_error(&scheduler.output) {
-            Some((at, text)) => {
-                let phase = scheduler.phase_at(at);
-                let failure = Failure::new(Cause::ErrorLog, phase, format!("error log: {text}"), Some(at));
-                failed(run, finding(Verdict::Fail, Cause::ErrorLog, failure.measured.clone()), failure)
+        (Bound::NoErrorLog, None) => {
+            match scheduler.lives().find_map(|life| Some((life, output::first_error(&life.output)?))) {
+                Some((life, (at, text))) => {
+                    let phase = life.phase_at(at);
+                    let failure = Failure::new(Cause::ErrorLog, phase, format!("error log: {text}"), Some(at));
+                    failed(run, finding(Verdict::Fail, Cause::ErrorLog, failure.measured.clone()), failure)
+                }
+                None => {
+                    let lines: usize = scheduler.lives().map(|life| life.output.len()).sum();
+                    passed(format!("no error in {}", count(lines as u64, "line")))
+                }
             }
-            None => passed(format!("no error in {}", count(scheduler.output.len() as u64, "line"))),
-        },
+        }
         (Bound::NoStall, None) => passed("no stall".into()),
         (_, None) => passed(scheduler.lifetime()),
     }
 }
 
 fn failed(run: &Run<'_>, finding: Finding, failure: Failure) -> Finding {
-    let step = run.step.filter(|_| failure.phase == Phase::Run);
+    // A further start belongs to a step.
+    let again = run.scheduler.as_ref().is_some_and(|scheduler| !scheduler.earlier.is_empty());
+    let step = run.step.filter(|_| failure.phase == Phase::Run || again && failure.phase != Phase::Detach);
     let place = Place { cpu: failure.cpu, step, at: failure.at, ..Place::default() };
     // The line says all: that it must not be needs no saying.
     let bound = String::new();
@@ -182,12 +229,14 @@ impl SchedulerRun<'_> {
         }
     }
 
-    /// `scx_mine attached in 1.2s, detached in 30ms`.
+    /// `scx_mine attached in 1.2s, detached in 30ms, attached in 1.1s, detached in 31ms`.
     fn lifetime(&self) -> String {
         let since = |from: Option<GuestNanos>, to: Option<GuestNanos>| Some(nanos(to?.0.saturating_sub(from?.0)));
-        let attached = since(self.started, self.attached_at()).map(|time| format!(" attached in {time}"));
-        let gone = self.exited.map(|(at, _)| at);
-        let detached = since(self.signalled, gone).map(|time| format!(", detached in {time}"));
-        format!("{}{}{}", self.plan.name, attached.unwrap_or_default(), detached.unwrap_or_default())
+        let told = self.lives().flat_map(|life| {
+            let attached = since(life.started, life.attached_at()).map(|time| format!("attached in {time}"));
+            let gone = life.exited.map(|(at, _)| at);
+            [attached, since(life.signalled, gone).map(|time| format!("detached in {time}"))]
+        });
+        format!("{} {}", self.plan.name, told.flatten().collect::<Vec<_>>().join(", "))
     }
 }

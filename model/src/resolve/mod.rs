@@ -6,6 +6,7 @@
 mod cpusets;
 mod limits;
 mod timeline;
+mod under_test;
 
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,51 @@ fn what_is_traced_is_in_the_plan_and_stands_there_once() {
     assert!(refusal(&one(SPIN), r#", "trace": ["sched_swich"]"#).ends_with("did you mean `sched_switch`?"));
 }
 
+/// One step with these ops (JSON), each on the scheduler.
+fn on_scheduler(ops: &[&str]) -> String {
+    let ops: Vec<String> = ops.iter().map(|op| format!(r#"{{"scheduler": {op}}}"#)).collect();
+    format!(r#"[{{"ops": [{}], "hold": {{"seconds": 1}}}}]"#, ops.join(", "))
+}
+
+const SCHEDULER: &str = r#", "scheduler": {"name": "scx_mine", "args": ["-s"]}"#;
+
+#[test]
+fn the_scheduler_is_stopped_and_started() {
+    let ops = [
+        r#""restart""#,
+        r#"{"replace": {"args": ["-x"]}}"#,
+        r#""stop""#,
+        r#""start""#,
+        r#"{"command": {"args": ["--on"]}}"#,
+    ];
+    let case = resolve(&on_scheduler(&ops), SCHEDULER).expect("can be")[0].clone();
+    let (start, other) = (Action::StartScheduler { args: None }, Action::StartScheduler { args: Some(vec!["-x".into()]) });
+    let command = Action::SchedulerCommand { args: vec!["--on".into()] };
+    let stop = Action::StopScheduler;
+    let [actions @ .., Action::Hold { .. }] = &case.plan.steps[0].actions[..] else { panic!("{:?}", case.plan.steps) };
+    assert_eq!(actions, [stop.clone(), start.clone(), stop.clone(), other, stop, start, command]);
+}
+
+#[test]
+fn refuses_what_cannot_be_done_to_the_scheduler() {
+    let refused = |ops: &[&str]| refusal(&on_scheduler(ops), SCHEDULER);
+    assert_eq!(
+        refusal(&on_scheduler(&[r#""stop""#]), ""),
+        "scenario[0].ops[0].scheduler: there is no scheduler under test; a scheduler for the test"
+    );
+    let there = "scenario[0].ops[0].scheduler: the scheduler is there at this point; stop before, or restart";
+    assert_eq!(refused(&[r#""start""#]), there);
+    let stopped = "scenario[0].ops[1].scheduler: the scheduler is stopped at this point; start before, or instead";
+    for op in [r#""stop""#, r#""restart""#, r#"{"replace": {"args": []}}"#, r#"{"command": {"args": []}}"#] {
+        assert_eq!(refused(&[r#""stop""#, op]), stopped);
+    }
+    assert_eq!(
+        refused(&[r#"{"replace": {"args": ["a", "b\u0000"]}}"#]),
+        "scenario[0].ops[0].scheduler.replace.args[1]: has a zero byte, as no argument can"
+    );
+    assert!(refused(&[r#""stopp""#]).ends_with("did you mean `stop`?"), "{}", refused(&[r#""stopp""#]));
+}
+
 #[test]
 fn a_case_starts_where_there_is_a_snapshot_for_it() {
     let input = |name: &str| Input { name: name.into(), sha256: "00".into() };

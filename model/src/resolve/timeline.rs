@@ -1,5 +1,6 @@
 //! Plays a scenario through once: which cgroups and workers are alive when, and what each worker may do in each hold.
 
+use super::under_test::UnderTest;
 use super::{cpusets, limits};
 use crate::field::nearest;
 use crate::plan::{Action, CgroupPlan, GroupPlan, StepPlan, WorkerExpectation, SEGMENTS_MAX, WORKERS_MAX};
@@ -8,7 +9,8 @@ use crate::{CpuSet, FieldError, Nanos, Plan, Topology};
 
 /// The plan of a scenario on a topology, with seed 0.
 pub(super) fn plan(spec: &TestSpec, topology: &Topology) -> Result<Plan, FieldError> {
-    let mut timeline = Timeline::new(topology);
+    let under_test = if spec.scheduler.is_some() { UnderTest::There } else { UnderTest::None };
+    let mut timeline = Timeline::new(topology, under_test);
     let mut steps = Vec::new();
     for (i, step) in spec.scenario.iter().enumerate() {
         timeline.step(step, &format!("scenario[{i}]"))?;
@@ -48,13 +50,14 @@ struct Timeline<'a> {
     live_cgroups: Vec<LiveCgroup>,
     live_groups: Vec<LiveGroup>,
     online: CpuSet,
+    under_test: UnderTest,
     actions: Vec<Action>,
     segments: u32,
     workers: u32,
 }
 
 impl<'a> Timeline<'a> {
-    fn new(topology: &'a Topology) -> Self {
+    fn new(topology: &'a Topology, under_test: UnderTest) -> Self {
         Self {
             topology,
             cgroups: Vec::new(),
@@ -62,6 +65,7 @@ impl<'a> Timeline<'a> {
             live_cgroups: Vec::new(),
             live_groups: Vec::new(),
             online: topology.all_cpus(),
+            under_test,
             actions: Vec::new(),
             segments: 0,
             workers: 0,
@@ -142,6 +146,7 @@ impl<'a> Timeline<'a> {
             OpSpec::Thaw(name) => self.freeze(name, false, path)?,
             OpSpec::CpuOffline(list) => self.set_online(list, false, &format!("{path}.cpu_offline"))?,
             OpSpec::CpuOnline(list) => self.set_online(list, true, &format!("{path}.cpu_online"))?,
+            OpSpec::Scheduler(op) => self.actions.extend(self.under_test.op(op, &format!("{path}.scheduler"))?),
             OpSpec::Fault(fault) => self.actions.push(Action::Fault(*fault)),
         }
         Ok(())

@@ -191,6 +191,7 @@ fn told(event: &Event) -> String {
         What::BrokenOff => "the guest does not go on".into(),
         What::ShellExited { status } => format!("the shell ended with wait status {status}"),
         What::SchedExtDump { line } => format!("the kernel dumps {line:?}"),
+        What::SchedulerCommand { args, .. } => format!("the scheduler's program has run with {args:?}"),
     };
     format!("{what}, at {:.9}s of guest time", event.at.0 as f64 / 1e9)
 }

@@ -14,6 +14,7 @@ pub(super) fn statement(reader: &mut Reader, text: &str) -> Option<()> {
             reader.say(What::SchedExt(SchedExtState { state: "disabled".into(), ..SchedExtState::default() }));
             What::SchedulerStarted { pid: 100 }
         }
+        "again" => What::SchedulerStarted { pid: 101 },
         "state" => {
             let ops = if rest == "disabled" { "" } else { "mine" };
             What::SchedExt(SchedExtState { state: rest.into(), ops: ops.into(), enable_seq: 1 })

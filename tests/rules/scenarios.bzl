@@ -183,6 +183,74 @@ STEPS = {
     ),
 }
 
+def _on_scheduler(*ops):
+    """As `refusal_of_ops`, of a declaration with a scheduler."""
+    return refusal(
+        scenario = [step(hold = hold.seconds(1), ops = list(ops))],
+        scheduler = ":scx_mine",
+    )
+
+_STOPPED = "{}.scheduler: the scheduler is stopped at this point; start before, or instead"
+
+SCHEDULER_OPS = {
+    "all of them": (
+        _on_scheduler(
+            op.scheduler_restart(),
+            op.scheduler_replace(["--slice-us", "500"]),
+            op.scheduler_command(["--switch", "drop=1"]),
+            op.scheduler_stop(),
+            op.scheduler_start(),
+        ),
+        [],
+    ),
+    "an argument": (
+        _on_scheduler(op.scheduler_replace(["-s", 20]), op.scheduler_command("-s")),
+        [
+            _OP + ".scheduler.replace.args[1]: 20 is not an argument; text without a zero byte",
+            "scenario[0].ops[1].scheduler.command.args: \"-s\" is not a list",
+        ],
+    ),
+    "in a loop": (
+        refusal(
+            scenario = [step(hold = hold.loop([op.scheduler_stop()], "100ms", 3))],
+            scheduler = ":scx_mine",
+        ),
+        [_STOPPED.format("scenario[0].hold.loop.ops[0]")],
+    ),
+    "misspelt": (
+        _on_scheduler({"scheduler": "kill"}),
+        [_OP + ".scheduler: \"kill\" is not an op on the scheduler; such as op.scheduler_restart()"],
+    ),
+    "started twice": (
+        _on_scheduler(op.scheduler_start()),
+        [_OP + ".scheduler: the scheduler is there at this point; stop before, or restart"],
+    ),
+    "stopped": (
+        _on_scheduler(
+            op.scheduler_stop(),
+            op.scheduler_stop(),
+            op.scheduler_restart(),
+            op.scheduler_replace([]),
+            op.scheduler_command([]),
+        ),
+        [_STOPPED.format("scenario[0].ops[{}]".format(i)) for i in range(1, 5)],
+    ),
+    "there is none": (
+        refusal_of_ops(op.scheduler_stop()),
+        [_OP + ".scheduler: there is no scheduler under test; a scheduler for the test"],
+    ),
+    "what they say": (
+        [op.scheduler_stop(), op.scheduler_start(), op.scheduler_restart(), op.scheduler_replace(["-x"]), op.scheduler_command(["-y"])],
+        [
+            {"scheduler": "stop"},
+            {"scheduler": "start"},
+            {"scheduler": "restart"},
+            {"scheduler": {"replace": {"args": ["-x"]}}},
+            {"scheduler": {"command": {"args": ["-y"]}}},
+        ],
+    ),
+}
+
 OPS = {
     "CPU 0": (
         refusal_of_ops(op.cpu_offline([0])),

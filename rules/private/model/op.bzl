@@ -56,6 +56,26 @@ def _cpu_online(cpus):
     """Brings CPUs on line, by number."""
     return {"cpu_online": cpus}
 
+def _scheduler_stop():
+    """Tells the scheduler under test to end, and waits until it is gone."""
+    return {"scheduler": "stop"}
+
+def _scheduler_start():
+    """Starts the scheduler under test again, and waits until it is attached."""
+    return {"scheduler": "start"}
+
+def _scheduler_restart():
+    """Stops the scheduler under test and starts it again."""
+    return {"scheduler": "restart"}
+
+def _scheduler_replace(args):
+    """Stops the scheduler under test and starts it again with other arguments, a list of all of them."""
+    return {"scheduler": {"replace": {"args": args}}}
+
+def _scheduler_command(args):
+    """Runs the program of the scheduler once more beside it, with these arguments, and waits for its end, which has to be a good one."""
+    return {"scheduler": {"command": {"args": args}}}
+
 def _fault(kind):
     """Makes the guest fail on purpose: `"panic"`, `"hang"`, `"reboot"`, `"power_off"`, `"escape"` or `"litter"`."""
     return {"fault": kind}
@@ -70,6 +90,11 @@ op = struct(
     freeze = _freeze,
     move_tasks = _move_tasks,
     remove_cgroup = _remove_cgroup,
+    scheduler_command = _scheduler_command,
+    scheduler_replace = _scheduler_replace,
+    scheduler_restart = _scheduler_restart,
+    scheduler_start = _scheduler_start,
+    scheduler_stop = _scheduler_stop,
     set_cpu_max = _set_cpu_max,
     set_cpuset = _set_cpuset,
     set_weight = _set_weight,

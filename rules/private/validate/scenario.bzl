@@ -8,13 +8,15 @@ _WORKERS_MAX = 4096
 _HOLDS_MAX = 4096
 _LOOP_MAX = 1000
 _FAULTS = ["panic", "hang", "reboot", "power_off", "escape", "litter"]
+_SCHEDULER_OPS = ["stop", "start", "restart", "replace", "command"]
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
-def play(scenario):
+def play(scenario, scheduler = False):
     """Goes through a scenario.
 
     Args:
       scenario: a list of what `step(…)` returned
+      scheduler: whether there is a scheduler under test
 
     Returns:
       a struct: `errors`, and by kind what names CPUs, as pairs of path and declaration: `cpusets`, `affinities`, `online`
@@ -26,6 +28,7 @@ def play(scenario):
         cpusets = [],
         errors = [],
         online = [],
+        scheduler = {"declared": scheduler, "there": scheduler},
     )
     if type(scenario) != "list" or not scenario:
         state.errors.append(error("scenario", "is empty", "at least one step"))
@@ -173,6 +176,27 @@ def _op_move_tasks(state, op, _, path):
 def _op_online(state, cpus, _, path):
     state.online.append((path, cpus))
 
+def _op_scheduler(state, op, _, path):
+    scheduler = state.scheduler
+    kind = op.keys()[0] if is_record(op, []) and len(op) == 1 else op
+    if kind not in _SCHEDULER_OPS:
+        state.errors.append(error(path, "{} is not an op on the scheduler".format(repr(op)), "such as op.scheduler_restart()"))
+    elif not scheduler["declared"]:
+        state.errors.append(error(path, "there is no scheduler under test", "a scheduler for the test"))
+    elif kind == "start" and scheduler["there"]:
+        state.errors.append(error(path, "the scheduler is there at this point", "stop before, or restart"))
+    elif kind != "start" and not scheduler["there"]:
+        state.errors.append(error(path, "the scheduler is stopped at this point", "start before, or instead"))
+    else:
+        scheduler["there"] = kind != "stop"
+        if kind != op:
+            _arguments(state, op[kind]["args"], "{}.{}.args".format(path, kind))
+
+def _arguments(state, arguments, path):
+    for argument, at in _items(state, arguments, path):
+        if type(argument) != "string" or "\0" in argument:
+            state.errors.append(error(at, "{} is not an argument".format(repr(argument)), "text without a zero byte"))
+
 def _op_fault(state, kind, _, path):
     if kind not in _FAULTS:
         state.errors.append(out_of_range(path, repr(kind), "one of " + ", ".join(_FAULTS)))
@@ -186,6 +210,7 @@ _OPS = {
     "freeze": _op_named,
     "move_tasks": _op_move_tasks,
     "remove_cgroup": _op_remove_cgroup,
+    "scheduler": _op_scheduler,
     "set_cpu_max": _op_set_cpu_max,
     "set_cpuset": _op_set_cpuset,
     "set_weight": _op_set_weight,

@@ -26,7 +26,7 @@ def validate(spec):
     errors = _scheduler_errors(spec.get("scheduler"), spec.get("flags"))
     inherits = "topologies" not in spec and spec.get("scheduler") != None
     machines = [] if inherits else _machines(spec.get("topologies"), spec.get("clock"), errors)
-    played = play(spec["scenario"])
+    played = play(spec["scenario"], spec.get("scheduler") != None)
     errors.extend(played.errors)
     for machine in machines:
         for found, look in [

@@ -6,11 +6,13 @@
 #![allow(clippy::panic)] // All of this is test code; clippy sees that only inside of test functions.
 
 mod bare;
+mod fixture;
 mod load;
 mod pty;
 mod recordings;
 
 pub use bare::{argument, ktstr, said, Bare, Said};
+pub use fixture::{fixture, under_fixture};
 pub use load::Load;
 pub use pty::Pty;
 pub use recordings::assert_equal;

@@ -2,49 +2,15 @@
 
 use ktstr_model::What;
 use ktstr_recording::Recording;
-use ktstr_tests::{argument, assert_equal, ktstr, Bare, Load, Said, Target};
+use ktstr_tests::{argument, assert_equal, fixture, ktstr, under_fixture, Bare, Load, Target};
 use serde_json::{json, Value};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-fn scheduler() -> PathBuf {
-    std::env::var_os("KTSTR_SCHEDULER").expect("run this under Bazel").into()
-}
-
-/// The four spinners of the target for half a second, with three seeds, under the fixture with `arguments`; `more` fields.
+/// As [`under_fixture`], with three seeds.
 fn spec(arguments: &[&str], more: &Value) -> Value {
-    let file = std::fs::read(Target::new("boots").inputs().spec).expect("reads");
-    let mut spec: Value = serde_json::from_slice(&file).expect("JSON");
-    spec["name"] = json!("t");
-    spec["seeds"] = json!(3);
-    spec["start"] = json!("snapshot");
-    spec["scenario"][0]["hold"]["seconds"] = json!(0.5);
-    spec["scheduler"] = json!({"name": "scx-ktstr", "args": arguments, "attach_timeout": "8s"});
+    let mut spec = under_fixture(arguments, &json!({"seeds": 3}));
     let more = more.as_object().expect("fields");
     more.iter().for_each(|(field, value)| spec[field] = value.clone());
     spec
-}
-
-fn run(bare: &Bare, spec: &Value) -> Said {
-    let path = bare.path("t.json");
-    std::fs::write(&path, spec.to_string()).expect("writes");
-    bare.run_file(&path, &["--scheduler", argument(&scheduler())])
-}
-
-/// The recordings of the run.
-fn recordings(bare: &Bare) -> BTreeMap<String, Recording> {
-    let read = |seed: u32| {
-        let recording = Recording::read(&bare.path(&format!("out/t-1n2l1c1t-s{seed}.ktstr"))).expect("reads");
-        (recording.header.case.name.clone(), recording)
-    };
-    (0..3).map(read).collect()
-}
-
-/// Snapshots whose names end in `suffix`.
-fn snapshots(bare: &Bare, suffix: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(bare.path("out/snapshots")).expect("is there");
-    let paths = entries.map(|entry| entry.expect("reads").path());
-    paths.filter(|path| path.to_str().is_some_and(|path| path.ends_with(suffix))).collect()
 }
 
 /// What happened up to the attach, with its times: from the boot to the first `enabled`; and how often it was attached in all.
@@ -69,8 +35,8 @@ fn attach(recording: &Recording) -> (Vec<(u64, What)>, u64) {
 fn a_case_starts_attached_and_has_the_whole_history() {
     let bare = Bare::of("boots");
     let spec = spec(&[], &json!({}));
-    run(&bare, &spec).expect(0, &["attaches scx-ktstr for a snapshot", "tcg/virtual/attached", "3 passed"]);
-    let first = recordings(&bare);
+    bare.run_fixture(&spec).expect(0, &["attaches scx-ktstr for a snapshot", "tcg/virtual/attached", "3 passed"]);
+    let first = bare.recordings(3);
     let attached: Vec<_> = first.values().map(attach).collect();
     let (history, seq) = &attached[0];
     assert!(matches!(&history[0].1, What::Booted(seen) if seen.cpus.len() == 2), "{history:?}");
@@ -83,19 +49,19 @@ fn a_case_starts_attached_and_has_the_whole_history() {
     let names: Vec<String> = inputs(&first["t[1n2l1c1t][s0]"]);
     assert_eq!(names, ["agent", "attached", "emulator", "runner", "scheduler"]);
 
-    let [snapshot] = &snapshots(&bare, ".attached")[..] else { panic!("{:?}", snapshots(&bare, "")) };
+    let [snapshot] = &bare.snapshots(".attached")[..] else { panic!("{:?}", bare.snapshots("")) };
     let made = std::fs::metadata(snapshot).expect("is there").modified().expect("has a time");
     // Equal, on an idle host and on a busy one.
-    run(&bare, &spec).expect(0, &["3 passed"]);
-    assert_equal(&first, &recordings(&bare));
+    bare.run_fixture(&spec).expect(0, &["3 passed"]);
+    assert_equal(&first, &bare.recordings(3));
     let load = Load::on_all_cores();
-    run(&bare, &spec).expect(0, &["3 passed"]);
+    bare.run_fixture(&spec).expect(0, &["3 passed"]);
     drop(load);
-    assert_equal(&first, &recordings(&bare));
+    assert_equal(&first, &bare.recordings(3));
     assert_eq!(std::fs::metadata(snapshot).expect("is there").modified().expect("has a time"), made);
 
     let recording = bare.path("out/t-1n2l1c1t-s1.ktstr");
-    let scheduler = scheduler();
+    let scheduler = fixture();
     let options = ["--scheduler", argument(&scheduler), "--times", "2"];
     bare.replay(&recording, &options).expect(0, &["tcg/virtual/attached", "2 of 2 replays are equal"]);
 }
@@ -104,7 +70,7 @@ fn a_case_starts_attached_and_has_the_whole_history() {
 fn a_trace_has_the_buffers_for_itself() {
     let bare = Bare::of("boots");
     let spec = spec(&[], &json!({"seeds": 1, "trace": ["sched_switch"]}));
-    run(&bare, &spec).expect(0, &["tcg/virtual/attached", "context switches"]);
+    bare.run_fixture(&spec).expect(0, &["tcg/virtual/attached", "context switches"]);
 }
 
 #[test]
@@ -113,21 +79,21 @@ fn a_failure_in_an_attached_machine_has_its_phase() {
     let expected = json!({"cause": "bpf_error", "phase": "run", "message": "on purpose"});
     let mut spec = spec(&["--fault", "error=60"], &json!({"seeds": 1, "expect_failure": expected}));
     spec["scenario"][0]["hold"]["seconds"] = json!(3);
-    run(&bare, &spec).expect(0, &["PASS", "tcg/virtual/attached", "as expected: "]);
+    bare.run_fixture(&spec).expect(0, &["PASS", "tcg/virtual/attached", "as expected: "]);
 }
 
 #[test]
 fn with_start_attach_each_case_attaches() {
     let bare = Bare::of("boots");
-    run(&bare, &spec(&[], &json!({"start": "attach"}))).expect(0, &["tcg/virtual/snapshot", "3 passed"]);
-    assert!(snapshots(&bare, ".attached").is_empty());
-    assert!(recordings(&bare).values().all(|recording| attach(recording).1 == 1));
+    bare.run_fixture(&spec(&[], &json!({"start": "attach"}))).expect(0, &["tcg/virtual/snapshot", "3 passed"]);
+    assert!(bare.snapshots(".attached").is_empty());
+    assert!(bare.recordings(3).values().all(|recording| attach(recording).1 == 1));
 }
 
 #[test]
 fn a_scheduler_that_does_not_attach_is_a_verdict_of_its_case() {
     let bare = Bare::of("boots");
-    let verifier = |more: Value| run(&bare, &spec(&["--fault", "verifier"], &more));
+    let verifier = |more: Value| bare.run_fixture(&spec(&["--fault", "verifier"], &more));
     let expected = json!({"seeds": 1, "expect_failure": {"cause": "verifier", "phase": "verify"}});
     let said = verifier(expected);
     said.expect(0, &["attaches scx-ktstr for a snapshot", "PASS", "tcg/virtual/snapshot", "as expected: "]);
@@ -138,7 +104,7 @@ fn a_scheduler_that_does_not_attach_is_a_verdict_of_its_case() {
     said.expect(1, &[why, "FAIL", "phase verify"]);
     assert!(!said.stdout.contains("attaches scx-ktstr for a snapshot"), "{}", said.stdout);
     let hangs = spec(&["--fault", "hang"], &json!({"seeds": 1}));
-    run(&bare, &hangs).expect(1, &["it was not attached after 8.0 s", "FAIL", "phase load"]);
+    bare.run_fixture(&hangs).expect(1, &["it was not attached after 8.0 s", "FAIL", "phase load"]);
 }
 
 /// What the action of Bazel does, with the files of a run without it.
@@ -146,15 +112,15 @@ fn a_scheduler_that_does_not_attach_is_a_verdict_of_its_case() {
 fn a_request_makes_a_snapshot_or_says_why_not() {
     let bare = Bare::of("boots");
     let plain = spec(&[], &json!({"seeds": 1, "start": "attach"}));
-    run(&bare, &plain).expect(0, &["PASS"]);
-    let [booted] = &snapshots(&bare, ".snapshot")[..] else { panic!("{:?}", snapshots(&bare, "")) };
+    bare.run_fixture(&plain).expect(0, &["PASS"]);
+    let [booted] = &bare.snapshots(".snapshot")[..] else { panic!("{:?}", bare.snapshots("")) };
     let request = |arguments: &[&str]| {
         let (request, output) = (bare.path("request.json"), bare.path("attached"));
         let inputs = Target::new("boots").inputs();
         let json = json!({"version": 2, "attach": {
             "backend": "tcg", "clock": "virtual", "topology": plain["topologies"][0], "from": booted,
             "agent": inputs.guest.join("ktstr-agent"), "emulator": {"binary": bare.emulator},
-            "scheduler": {"program": scheduler()},
+            "scheduler": {"program": fixture()},
             "declared": {"name": "scx-ktstr", "args": arguments},
         }});
         std::fs::write(&request, json.to_string()).expect("writes");

@@ -141,6 +141,11 @@ impl UnderTest {
     /// # Errors
     /// Its events cannot be sent.
     pub fn stop(&mut self, workers: &mut Workers, reporter: &mut Reporter) -> Result<(), GuestError> {
+        // One that has gone by itself a moment before has not gone as it was told.
+        self.stand(workers, reporter)?;
+        if self.gone {
+            return Ok(());
+        }
         self.detach(workers, reporter)?;
         self.gone |= self.scheduler.as_ref().is_some_and(|scheduler| !scheduler.is_over());
         Ok(())

@@ -80,7 +80,8 @@ fn the_scheduler_is_stopped_and_started() {
         r#"{"command": {"args": ["--on"]}}"#,
     ];
     let case = resolve(&on_scheduler(&ops), SCHEDULER).expect("can be")[0].clone();
-    let (start, other) = (Action::StartScheduler { args: None }, Action::StartScheduler { args: Some(vec!["-x".into()]) });
+    let (start, other) =
+        (Action::StartScheduler { args: None }, Action::StartScheduler { args: Some(vec!["-x".into()]) });
     let command = Action::SchedulerCommand { args: vec!["--on".into()] };
     let stop = Action::StopScheduler;
     let [actions @ .., Action::Hold { .. }] = &case.plan.steps[0].actions[..] else { panic!("{:?}", case.plan.steps) };

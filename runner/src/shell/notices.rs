@@ -16,7 +16,7 @@ pub(super) struct Notices {
     ready: bool,
     /// The guest has told it to end.
     told: bool,
-    /// What the scheduler has printed last, of its errors.
+    /// What the scheduler has printed that explains most: its first line that begins with `error`, or else the last one.
     printed: Option<String>,
     /// What explains best that it is not attached.
     why: Option<String>,
@@ -41,11 +41,8 @@ impl Notices {
                 None
             }
             What::SchedulerOutput(line) => {
-                if line.stream == Stream::Stderr
-                    && !line.text.trim().is_empty()
-                    && !line.text.starts_with("note: run with `RUST_BACKTRACE")
-                {
-                    self.printed = Some(line.text.clone());
+                if line.stream == Stream::Stderr {
+                    self.heard(&line.text);
                 }
                 None
             }
@@ -76,6 +73,16 @@ impl Notices {
                 Some(format!("{name} is not attached, and the command was not run: {}", self.reason()))
             }
             _ => None,
+        }
+    }
+
+    /// Takes note of a line of its errors.
+    fn heard(&mut self, line: &str) {
+        let is_error = |line: &str| line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("error"));
+        // What Rust programs print behind the message of a panic.
+        let says_nothing = line.trim().is_empty() || line.starts_with("note: run with `RUST_BACKTRACE");
+        if !says_nothing && !self.printed.as_deref().is_some_and(is_error) {
+            self.printed = Some(line.to_owned());
         }
     }
 
@@ -128,7 +135,12 @@ mod tests {
 
     #[test]
     fn one_that_is_not_attached_says_why() {
-        let ended = [printed("Error: no such map"), printed(""), What::SchedulerExited { status: 1 << 8 }];
+        let ended = [
+            printed("Error: no such map"),
+            printed(""),
+            printed("try --help"),
+            What::SchedulerExited { status: 1 << 8 },
+        ];
         let before = [&ended[..], &[What::Ready]].concat();
         let why = "it ended (exit status: 1); it printed: Error: no such map";
         assert_eq!(last(&before), Some(format!("scx_x is not attached: {why}")));

@@ -27,9 +27,9 @@ fn a_command_gives_its_output_and_its_status() {
     let directory = tempfile::tempdir().expect("a directory");
     let script = directory.path().join("script");
     std::fs::write(&script, "echo from the file \"$1\"\n").expect("writes");
-    let file = format!("/root/script={}", argument(&script));
+    let file = format!("/tmp/script={}", argument(&script));
     let command =
-        "echo out; echo err >&2; printf 'a\\000\\377b\\n' | od -An -tx1; sh /root/script x; cat /proc/cmdline; exit 7";
+        "echo out; echo err >&2; printf 'a\\000\\377b\\n' | od -An -tx1; sh /tmp/script x; cat /proc/cmdline; exit 7";
     let ran = shell("boots", &["--file", &file, "--exec", command]);
     assert_eq!(ran.status, Some(7), "{}", ran.stderr);
     let lines: Vec<&str> = ran.stdout.lines().collect();

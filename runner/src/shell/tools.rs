@@ -157,13 +157,13 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o750)).expect("sets");
         let busybox = directory.path().join("busybox");
         fs::write(&busybox, tiny_static()).expect("writes");
-        let tools = pack(&busybox, &[("/root/x".into(), file)], 0).expect("packs");
+        let tools = pack(&busybox, &[("/opt/x".into(), file)], 0).expect("packs");
         let mut archive = tools.archive.as_slice();
         let first = ktstr_channel::archive::next(&mut archive).expect("an archive").expect("a file");
         assert_eq!((first.path.as_str(), first.mode), (TOOLS, 0o755));
         let mut archive = archive.get(first.bytes as usize..).expect("the content");
         let second = ktstr_channel::archive::next(&mut archive).expect("an archive").expect("a file");
-        assert_eq!((second.path.as_str(), second.mode, second.bytes), ("/root/x", 0o750, 10));
+        assert_eq!((second.path.as_str(), second.mode, second.bytes), ("/opt/x", 0o750, 10));
     }
 
     #[test]
@@ -173,8 +173,8 @@ mod tests {
         fs::write(&busybox, tiny_static()).expect("writes");
         let (file, large) = (busybox.as_path(), directory.path().join("large"));
         fs::File::create(&large).and_then(|file| file.set_len(29 << 20)).expect("makes");
-        let error = refused(&busybox, &[("/root/a", directory.path())]);
-        assert!(error.starts_with("--file /root/a: ") && error.contains(" is a directory: pack it (tar)"), "{error}");
+        let error = refused(&busybox, &[("/opt/a", directory.path())]);
+        assert!(error.starts_with("--file /opt/a: ") && error.contains(" is a directory: pack it (tar)"), "{error}");
         assert_eq!(refused(&busybox, &[("/sys/x", file)]), "--file /sys/x: /sys belongs to the kernel");
         assert_eq!(refused(&busybox, &[("/a/../x", file)]), "--file /a/../x: it is not the path of a file");
         assert_eq!(refused(&busybox, &[("/x", file), ("/x", file)]), "--file /x: it is given twice");

@@ -64,8 +64,26 @@ fn options(config: &str) -> BTreeSet<String> {
     config.lines().filter_map(set).collect()
 }
 
-/// Content of the section `.BTF`.
+/// Content of the section `.BTF`. A kernel that is prepared already has no sections, but the content is loaded and still there.
 fn btf(kernel: &[u8]) -> Option<&[u8]> {
+    section(kernel).or_else(|| loaded(kernel))
+}
+
+/// Type information by its header (include/uapi/linux/btf.h): magic, version 1, no flags, 24 bytes; types, and behind them their names.
+fn loaded(kernel: &[u8]) -> Option<&[u8]> {
+    const HEADER: [u8; 8] = [0x9f, 0xeb, 1, 0, 24, 0, 0, 0];
+    kernel.windows(HEADER.len()).enumerate().filter(|(_, window)| *window == HEADER).find_map(|(at, _)| {
+        let word = |number: usize| {
+            let bytes = kernel.get(at + 8 + number * 4..)?.first_chunk()?;
+            Some(u32::from_le_bytes(*bytes) as usize)
+        };
+        let (types, types_length, names, names_length) = (word(0)?, word(1)?, word(2)?, word(3)?);
+        let whole = kernel.get(at..at.checked_add(24 + names)?.checked_add(names_length)?)?;
+        (types == 0 && types_length == names && types_length > 0).then_some(whole)
+    })
+}
+
+fn section(kernel: &[u8]) -> Option<&[u8]> {
     let header = object::elf::FileHeader64::<Endianness>::parse(kernel).ok()?;
     let endian = header.endian().ok()?;
     let sections = header.sections(endian, kernel).ok()?;
@@ -133,6 +151,20 @@ mod tests {
         assert!(error.starts_with("whether the kernel has CONFIG_A cannot be known"), "{error}");
         let reason = "sched_ext_ops (it has no type information: CONFIG_DEBUG_INFO_BTF)";
         assert_eq!(lacks(&blind, &[SCHED_EXT]), Ok(Some(reason.into())));
+    }
+
+    #[test]
+    fn a_prepared_kernel_still_has_its_names() {
+        // `struct sched_ext_ops {}` without members, and before it what only looks like a header.
+        let names = b"\0sched_ext_ops\0";
+        let kind = [1u32, 4 << 24, 0];
+        let header = |types: u32| -> Vec<u8> {
+            let words = [24, 0, types, types, names.len() as u32];
+            [&[0x9f, 0xeb, 1, 0][..], &words.map(u32::to_le_bytes).concat()].concat()
+        };
+        let kinds: Vec<u8> = kind.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let kernel = [b"\x7fELF", &header(u32::MAX)[..], b"xxx", &header(12), &kinds, names, b"more"].concat();
+        assert_eq!(Features::of(&kernel, None).names, Some([SCHED_EXT.to_owned()].into()));
     }
 
     #[test]

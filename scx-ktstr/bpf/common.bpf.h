@@ -28,6 +28,7 @@ enum knob {
 	KNOB_STARVE,
 	KNOB_INVERT,
 	KNOB_WRAP,
+	KNOB_KICK_WAIT,
 	KNOBS,
 };
 
@@ -204,6 +205,18 @@ static inline bool enqueued_by_fault(struct task_struct *p, u64 enq_flags)
 	return false;
 }
 
+/*
+ * Each CPU waits until the next one has been through its scheduler. When all do so at once each waits for the next; kernels before
+ * 7.0 wait with interrupts off, so that this is for ever.
+ */
+static inline void kick_next_and_wait(void)
+{
+	u32 cpus = number(KNOB_CPUS, CPUS_MAX), cpu = bpf_get_smp_processor_id();
+
+	if (cpus > 1)
+		scx_bpf_kick_cpu((cpu + 1) % cpus, SCX_KICK_WAIT);
+}
+
 /* Wakes a CPU that could take the task that was just queued. */
 static inline void kick_idle(struct task_struct *p)
 {
@@ -211,6 +224,10 @@ static inline void kick_idle(struct task_struct *p)
 
 	if (knob(KNOB_NO_KICK))
 		return;
+	if (knob(KNOB_KICK_WAIT)) {
+		kick_next_and_wait();
+		return;
+	}
 	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 	if (cpu >= 0)
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);

@@ -29,6 +29,7 @@ typedef long long s64;
 /* Helpers by number: enum bpf_func_id of the kernel's user interface. */
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 static long (*const bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
 static void *(*const bpf_task_storage_get)(void *map, void *task, void *value, u64 flags) = (void *)156;
 
@@ -36,6 +37,7 @@ static void *(*const bpf_task_storage_get)(void *map, void *task, void *value, u
 #define SCX_DSQ_LOCAL (1ULL << 63 | 2)
 #define SCX_DSQ_LOCAL_ON (1ULL << 63 | 1ULL << 62)
 #define SCX_KICK_IDLE 1
+#define SCX_KICK_WAIT 4
 
 #define PF_KTHREAD 0x00200000
 

@@ -65,16 +65,19 @@ pub(crate) enum UserFault {
     Exit,
     /// Has loaded, and attaches never.
     Hang,
+    /// Keeps all CPUs busy while it is being attached.
+    Busy,
     /// Prints an error when it is attached, and goes on.
     ErrorLine,
 }
 
-const USER_FAULTS: [(&str, UserFault); 6] = [
+const USER_FAULTS: [(&str, UserFault); 7] = [
     ("verifier", UserFault::Verifier),
     ("panic-load", UserFault::PanicLoad),
     ("panic-run", UserFault::PanicRun),
     ("exit", UserFault::Exit),
     ("hang", UserFault::Hang),
+    ("busy", UserFault::Busy),
     ("error-line", UserFault::ErrorLine),
 ];
 

@@ -27,11 +27,12 @@ pub(crate) enum Knob {
     Starve,
     Invert,
     Wrap,
+    KickWait,
 }
 
 impl Knob {
     /// Those that make something wrong.
-    pub(crate) const FAULTS: [(&'static str, Knob); 7] = [
+    pub(crate) const FAULTS: [(&'static str, Knob); 8] = [
         ("drop", Knob::Drop),
         ("error", Knob::Error),
         ("not-allowed", Knob::NotAllowed),
@@ -39,6 +40,7 @@ impl Knob {
         ("starve", Knob::Starve),
         ("invert", Knob::Invert),
         ("wrap", Knob::Wrap),
+        ("kick-wait", Knob::KickWait),
     ];
 }
 

@@ -50,7 +50,9 @@ fn start(kind: &Kind, args: &Args, stop: &AtomicBool) -> Result<ExitRecord, Prob
         // Ends as a program that knows nothing of signals.
         low_level::emulate_default_handler(SIGTERM)?;
     }
+    let busy = args.user_fault(UserFault::Busy).map(Busy::with_sleepers);
     let link = map(&mut object, name)?.attach_struct_ops().map_err(|e| format!("{name}: could not attach: {e:#}"))?;
+    drop(busy);
     println!("{name}: attached");
     if args.user_fault(UserFault::ErrorLine).is_some() {
         eprintln!("[ERROR] {name}: on purpose: could not read a statistic; going on without it");
@@ -62,6 +64,39 @@ fn start(kind: &Kind, args: &Args, stop: &AtomicBool) -> Result<ExitRecord, Prob
     let record = ExitRecord::parse(&value.unwrap_or_default())?;
     record.report()?;
     Ok(record)
+}
+
+/// Threads that sleep, and threads that spin, two for each CPU, until it is dropped. The kernel makes sched_ext tasks of a process's
+/// threads in the order of their start: first of the one that attaches, last of those that spin, which until then come before it.
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn with_sleepers(sleepers: u64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..sleepers {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    thread::park();
+                }
+            });
+        }
+        for _ in 0..2 * thread::available_parallelism().map_or(1, usize::from) {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        Self(stop)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Waits until somebody or the kernel ends the scheduler, or a fault of the loader does.

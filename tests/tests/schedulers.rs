@@ -1,79 +1,64 @@
-//! Cases under a real sched_ext scheduler: the right ones pass, and each fault has its phase and its cause.
+//! What the cases of `//tests/schedulers` come to when the failure that they expect does not come, or another one; and what a
+//! scheduler under a real-time task gets on a kernel that keeps a part of each CPU for it.
 
-use ktstr_tests::{argument, Bare, Said, Target};
-use serde_json::{json, Value};
-use std::path::PathBuf;
+use ktstr_model::What;
+use ktstr_tests::Target;
 
-/// Long enough for a watchdog of 5 seconds.
-const SECONDS: f64 = 7.0;
+/// The faults, each with what its case expects. As `FAULTS` of `faults.bzl`, which has all the rest.
+const FAULTS: [(&str, &str); 13] = [
+    ("drop", "stall"),
+    ("error", "scx_bpf_error"),
+    ("error-line", "error log"),
+    ("exit", "exit"),
+    ("hang", "load hang"),
+    ("invert", "check"),
+    ("no-kick", "check"),
+    ("not-allowed", "runtime error"),
+    ("panic-load", "user panic"),
+    ("panic-run", "user panic"),
+    ("starve", "check"),
+    ("verifier", "verifier"),
+    ("wrap", "check"),
+];
 
-/// Runs the four spinners of the target under the fixture with `arguments`.
-fn run(bare: &Bare, name: &str, arguments: &[&str], expected: Option<Value>) -> Said {
-    let file = std::fs::read(Target::new("boots").inputs().spec).expect("reads");
-    let mut spec: Value = serde_json::from_slice(&file).expect("JSON");
-    spec["name"] = json!(name);
-    // For one case each, a snapshot would cost more than it saves.
-    spec["start"] = json!("attach");
-    spec["scenario"][0]["hold"]["seconds"] = json!(SECONDS);
-    spec["scheduler"] = json!({"name": "scx-ktstr", "args": arguments, "attach_timeout": "8s"});
-    if let Some(expected) = expected {
-        spec["expect_failure"] = expected;
-    }
-    let path = bare.path(&format!("{name}.json"));
-    std::fs::write(&path, spec.to_string()).expect("writes");
-    let scheduler = PathBuf::from(std::env::var_os("KTSTR_SCHEDULER").expect("run this under Bazel"));
-    bare.run_file(&path, &["--scheduler", argument(&scheduler)])
-}
-
-#[test]
-fn correct_schedulers_pass() {
-    let bare = Bare::of("boots");
-    for (name, arguments) in [("fifo", &[][..]), ("llc", &["--llc", "--steal"])] {
-        run(&bare, name, arguments, None).expect(0, &["PASS", "scx-ktstr attached in ", "no stall", "all workers ran"]);
-    }
-}
+/// Least part of a CPU that the deadline server of sched_ext gives, of the 5 % that it is set to.
+const EXT_SERVER: f64 = 0.04;
 
 #[test]
-fn each_fault_has_its_phase_and_its_cause() {
-    let bare = Bare::of("boots");
-    let faults: [(&str, &[&str], Value); 9] = [
-        ("error", &["--fault", "error=500"], json!({"cause": "bpf_error", "phase": "run", "message": "on purpose"})),
-        (
-            "drop",
-            &["--fault", "drop", "--target", "cpu_spin", "--timeout-ms", "5000"],
-            json!({"cause": "stall", "phase": "run", "message": "cpu_spin"}),
-        ),
-        (
-            "not_allowed",
-            &["--fault", "not-allowed"],
-            json!({"cause": "runtime_error", "phase": "run", "message": "not allowed"}),
-        ),
-        ("verifier", &["--fault", "verifier"], json!({"cause": "verifier", "phase": "verify", "message": "unbounded"})),
-        ("exits", &["--fault", "exit=300"], json!({"cause": "exit", "phase": "run"})),
-        ("panics_at_load", &["--fault", "panic-load"], json!({"cause": "user_panic", "phase": "load"})),
-        ("panics", &["--fault", "panic-run=300"], json!({"cause": "user_panic", "phase": "run"})),
-        ("hangs", &["--fault", "hang"], json!({"cause": "load_hang", "phase": "load"})),
-        ("prints_an_error", &["--fault", "error-line"], json!({"cause": "error_log"})),
-    ];
-    for (name, arguments, expected) in faults {
-        run(&bare, name, arguments, Some(expected)).expect(0, &["PASS", "as expected: "]);
+fn without_its_fault_each_case_fails() {
+    for (fault, cause) in FAULTS {
+        let expected = format!("unexpected: expected {cause}");
+        Target::new(&format!("without_{fault}_linux_7_3")).run().expect(1, &["FAIL", &expected, "; nothing failed"]);
     }
 }
 
 #[test]
 fn a_failure_is_red_and_says_why() {
-    let bare = Bare::of("boots");
-    run(&bare, "error", &["--fault", "error=500"], None).expect(
+    Target::new("not_expected_linux_7_3").run().expect(
         1,
-        &["FAIL", "scx_bpf_error from ktstr_dispatch: ktstr: error on purpose after 500 dispatches", "phase run"],
+        &["FAIL", "scx_bpf_error from ktstr_dispatch: ktstr: error on purpose after 50 dispatches", "phase run"],
     );
 }
 
 #[test]
-fn a_failure_that_is_expected_and_does_not_come_is_red() {
-    let bare = Bare::of("boots");
-    run(&bare, "nothing", &[], Some(json!({"cause": "stall"})))
-        .expect(1, &["FAIL", "unexpected: expected stall; nothing failed"]);
-    run(&bare, "another", &["--fault", "error=500"], Some(json!({"cause": "stall"})))
-        .expect(1, &["FAIL", "expected stall"]);
+fn another_failure_than_the_expected_one_is_red() {
+    Target::new("expected_otherwise_linux_7_3")
+        .run()
+        .expect(1, &["FAIL", "unexpected: expected stall; what failed is scx_bpf_error"]);
+}
+
+#[test]
+fn a_task_under_a_real_time_task_gets_its_part_where_the_kernel_keeps_one() {
+    let ran = Target::new("behind_rt_fixed_linux_7_3").run();
+    ran.expect(0, &["PASS"]);
+    let recordings = ran.recordings();
+    let recording = recordings.values().next().expect("a case");
+    let hold = recording.header.case.plan.segments().map(|(_, hold, _)| hold.0).sum::<u64>();
+    // The second worker is the one of the scheduler.
+    let cpu = recording.events().filter_map(|event| match &event.what {
+        What::Worker(report) if report.worker == 1 => Some(report.cpu_ns),
+        _ => None,
+    });
+    let part = cpu.sum::<u64>() as f64 / hold as f64;
+    assert!((EXT_SERVER..0.5).contains(&part), "{part} of the CPU");
 }

@@ -3,6 +3,9 @@
 # Copied by users, so that nothing of this repository's own is in them.
 _EXAMPLES = "examples/"
 
+# Their other files, by package.
+_EXAMPLES_BZL = {"examples/quickstart": ["scenarios.bzl"]}
+
 def starlark_sources(name, folders = None, scripts = []):
     """The Starlark files of this package and of those below it, and in the same way the scripts, as `scripts`.
 
@@ -26,8 +29,9 @@ def starlark_sources(name, folders = None, scripts = []):
             ],
             allow_empty = True,
         ) + [
-            "//{}:{}".format(package, "BUILD.bazel" if package.startswith(_EXAMPLES) else name)
+            "//{}:{}".format(package, file)
             for package in below
+            for file in (["BUILD.bazel"] + _EXAMPLES_BZL.get(package, []) if package.startswith(_EXAMPLES) else [name])
         ],
         visibility = ["//:__subpackages__"],
     )

@@ -3,7 +3,7 @@
 use ktstr_judge::{judge, Judgement};
 use ktstr_model::check::{merge, Has};
 use ktstr_model::spec::ChecksSpec;
-use ktstr_model::{Finding, Nanos, Verdict};
+use ktstr_model::{Cause, Finding, Nanos, Phase, Verdict};
 use ktstr_recording::{CpuState, Ending, HostEvent, Recording};
 use ktstr_testing::history::{history, History};
 
@@ -293,4 +293,27 @@ fn distances_are_compared_where_they_are_declared() {
     pass max_gap (Run): gap of 1ms
     pass isolation (Run): all workers kept to their CPUs
     ");
+}
+
+#[test]
+fn a_hang_of_the_machine_is_seen_from_the_host_and_has_a_phase() {
+    const ATTACHED: &str = "scx start mine\n scx state enabling\n scx state enabled\n a: cpu_spin x2\n hold 1s\n";
+    const DETACHED: &str = "scx signal 2\n scx state disabled\n scx exit 0\n";
+    let cpus = vec![CpuState { cpu: 0, instruction: 1, interrupts: true, halted: false, user: false }];
+    let hang = |lines: &str| {
+        let history = history("1n1l2c1t", lines).ended(Ending::Hang { cpu_ms: 10_000, cpus: cpus.clone() });
+        let has = Has { limited_cpus: false, scheduler: true };
+        let findings = judge(&history.recording(), &merge(&[], has)).findings;
+        let hang = findings.into_iter().find(|finding| finding.cause == Cause::Hang).expect("a hang");
+        (hang.verdict, hang.phase, hang.measured)
+    };
+    let seen = |phase, by: &str| (Verdict::Fail, phase, format!("no heartbeat for 10s of CPU time{by}"));
+    assert_eq!(hang(ATTACHED), seen(Phase::Run, ", with mine attached"));
+    assert_eq!(
+        hang("scx start mine\n scx state enabling\n cut"),
+        seen(Phase::Attach, ", while mine was being attached")
+    );
+    assert_eq!(hang("scx start mine\n cut"), seen(Phase::Load, ""));
+    assert_eq!(hang(&format!("{ATTACHED}{DETACHED}")), seen(Phase::Detach, ""));
+    assert_eq!(hang("hold 1s"), seen(Phase::Run, ""));
 }

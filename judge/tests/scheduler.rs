@@ -3,8 +3,7 @@
 use ktstr_judge::{judge, Judgement};
 use ktstr_model::check::{merge, Has};
 use ktstr_model::spec::ChecksSpec;
-use ktstr_model::{Cause, Finding, Origin, Phase, Verdict};
-use ktstr_recording::{CpuState, Ending};
+use ktstr_model::{Finding, Origin};
 use ktstr_testing::history::{history, History};
 
 const ATTACHED: &str = "scx start mine
@@ -330,26 +329,6 @@ fn what_never_comes_to_an_end() {
       its process is running or runnable
     pass not_starved (check, run): all workers ran, at least 10000 iterations
     ");
-}
-
-#[test]
-fn a_hang_of_the_machine_is_seen_from_the_host_and_has_a_phase() {
-    let cpus = vec![CpuState { cpu: 0, instruction: 1, interrupts: true, halted: false, user: false }];
-    let hang = |lines: &str| {
-        let history = history("1n1l2c1t", lines).ended(Ending::Hang { cpu_ms: 10_000, cpus: cpus.clone() });
-        let findings = judged(&history, &ChecksSpec::default()).findings;
-        let hang = findings.into_iter().find(|finding| finding.cause == Cause::Hang).expect("a hang");
-        (hang.verdict, hang.phase, hang.measured)
-    };
-    let seen = |phase, by: &str| (Verdict::Fail, phase, format!("no heartbeat for 10s of CPU time{by}"));
-    assert_eq!(hang(ATTACHED), seen(Phase::Run, ", with mine attached"));
-    assert_eq!(
-        hang("scx start mine\n scx state enabling\n cut"),
-        seen(Phase::Attach, ", while mine was being attached")
-    );
-    assert_eq!(hang("scx start mine\n cut"), seen(Phase::Load, ""));
-    assert_eq!(hang(&format!("{ATTACHED}{DETACHED}")), seen(Phase::Detach, ""));
-    assert_eq!(hang("hold 1s"), seen(Phase::Run, ""));
 }
 
 #[test]

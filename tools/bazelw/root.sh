@@ -4,9 +4,10 @@
 # another name, and renamed when it is complete: an interrupted call leaves nothing that a later one would use.
 
 ROOT_SUITE=forky
-# file and zip: Bazel packs the outputs of a test with them. clang and the libraries: the schedulers of scx-ktstr.
-ROOT_PACKAGES=(bazel-bootstrap ca-certificates cargo clang curl file git libbpf-dev libelf-dev libzstd-dev rust-clippy rustc rustfmt zip
-  zlib1g-dev)
+# file and zip: Bazel packs the outputs of a test with them. clang and the libraries: the schedulers of scx-ktstr and, with pkgconf,
+# of examples/schedulers.
+ROOT_PACKAGES=(bazel-bootstrap ca-certificates cargo clang curl file git libbpf-dev libelf-dev libzstd-dev pkgconf rust-clippy rustc
+  rustfmt zip zlib1g-dev)
 
 # Certificates that the administrator of this machine trusts: the root must trust them too.
 machine_certificates() {

@@ -43,6 +43,50 @@ def _is_target_root(file):
     folders = _workspace_path(file).split("/")[1:-1]
     return folders == ["src", "bin"] or (folders == ["src"] and file.basename in ["lib.rs", "main.rs"])
 
+def _place(ctx):
+    return "/tmp/ktstr-cargo-" + "-".join([ctx.attr.workspace, ctx.label.name] if ctx.attr.workspace else [ctx.label.name]).replace("/", "-")
+
+def _environment():
+    return {"KTSTR_RUST_BIN": RUST_BIN, "KTSTR_RUST_VERSION": RUST_VERSION}
+
+def _list(ctx, files, map_each):
+    """A file with one line a file, as cargo.sh reads it."""
+    lines = ctx.actions.args()
+    lines.set_param_file_format("multiline")
+    lines.use_param_file("%s", use_always = True)
+    lines.add_all(files, map_each = map_each, allow_closure = True)
+    return lines
+
+def _placed(workspace):
+    return lambda file: "{}\t{}".format(file.path, _in_workspace(file, workspace))
+
+def cargo_all(ctx, command, outputs, collect):
+    """Declares one action that compiles everything: for programs that are crates of the registry themselves.
+
+    Args:
+      ctx: of a rule with CARGO_ATTRS
+      command: arguments of cargo
+      outputs: files of the action
+      collect: words that tell cargo.sh what to do with the build: how to make the outputs
+    """
+    files = ctx.files.manifests + ctx.files.sources
+    ctx.actions.run(
+        arguments = [
+            "all",
+            _place(ctx),
+            ctx.file.vendor.path,
+            _list(ctx, files, _placed(ctx.attr.workspace)),
+            str(len(collect)),
+        ] + collect + command,
+        env = _environment(),
+        executable = ctx.file._script,
+        inputs = files + [ctx.file.vendor],
+        mnemonic = "Cargo",
+        outputs = outputs,
+        progress_message = "Compiling crates from the registry for %{label}",
+        use_default_shell_env = True,
+    )
+
 def cargo(ctx, command, outputs, collect, flags = []):
     """Declares both actions.
 
@@ -54,25 +98,12 @@ def cargo(ctx, command, outputs, collect, flags = []):
       flags: further arguments of cargo in the second action
     """
     dependencies = ctx.actions.declare_file(ctx.label.name + ".dependencies.tar")
-    place = "/tmp/ktstr-cargo-" + "-".join([ctx.attr.workspace, ctx.label.name] if ctx.attr.workspace else [ctx.label.name])
-    environment = {"KTSTR_RUST_BIN": RUST_BIN, "KTSTR_RUST_VERSION": RUST_VERSION}
-
+    place = _place(ctx)
+    environment = _environment()
     workspace = ctx.attr.workspace
-
-    def placed(file):
-        return "{}\t{}".format(file.path, _in_workspace(file, workspace))
-
-    def stub(file):
-        return _in_workspace(file, workspace) if _is_target_root(file) else None
-
-    manifests = ctx.actions.args()
-    manifests.set_param_file_format("multiline")
-    manifests.use_param_file("%s", use_always = True)
-    manifests.add_all(ctx.files.manifests, map_each = placed, allow_closure = True)
-    stubs = ctx.actions.args()
-    stubs.set_param_file_format("multiline")
-    stubs.use_param_file("%s", use_always = True)
-    stubs.add_all(ctx.files.sources, map_each = stub, allow_closure = True)
+    placed = _placed(workspace)
+    manifests = _list(ctx, ctx.files.manifests, placed)
+    stubs = _list(ctx, ctx.files.sources, lambda file: _in_workspace(file, workspace) if _is_target_root(file) else None)
     ctx.actions.run(
         arguments = ["dependencies", place, ctx.file.vendor.path, manifests, stubs, dependencies.path] + command,
         env = environment,
@@ -84,10 +115,7 @@ def cargo(ctx, command, outputs, collect, flags = []):
         use_default_shell_env = True,
     )
 
-    sources = ctx.actions.args()
-    sources.set_param_file_format("multiline")
-    sources.use_param_file("%s", use_always = True)
-    sources.add_all(ctx.files.manifests + ctx.files.sources, map_each = placed, allow_closure = True)
+    sources = _list(ctx, ctx.files.manifests + ctx.files.sources, placed)
     ctx.actions.run(
         arguments = ["crates", place, ctx.file.vendor.path, sources, dependencies.path, str(len(collect))] + collect + command + flags,
         env = environment,

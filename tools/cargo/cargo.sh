@@ -3,6 +3,7 @@
 #
 #   cargo.sh dependencies PLACE VENDOR MANIFESTS STUBS ARCHIVE CARGO-ARGUMENTS...
 #   cargo.sh crates       PLACE VENDOR SOURCES ARCHIVE N COLLECT... CARGO-ARGUMENTS...
+#   cargo.sh all          PLACE VENDOR SOURCES N COLLECT... CARGO-ARGUMENTS...
 #
 # PLACE, with the user's id appended, is the fixed directory in which it works; VENDOR the archive of all crates from the registry; MANIFESTS and SOURCES list
 # files as `path<TAB>path in the workspace`; STUBS lists the roots of our own targets; the N words of COLLECT say what to keep.
@@ -98,6 +99,17 @@ collect_programs() {
   done
 }
 
+# Copies what the programs `name=path` are loaded with, as the loader of this machine finds it, into directory $1.
+collect_libraries() {
+  local directory=$1 listed file
+  shift
+  listed=$(ldd "${@#*=}")
+  ! grep -F ' not found' <<<"$listed" >&2 || die "a program was linked with a library that its loader does not find"
+  while read -r file; do
+    install -m 755 "$file" "$directory/${file##*/}"
+  done < <(sed -nE 's#^\s+(\S+ => )?(/\S+) \(0x[0-9a-f]+\)$#\2#p' <<<"$listed" | sort -u)
+}
+
 # Copies test programs, `crate/target=path`, by what cargo says it has built.
 collect_tests() {
   local pair name folder kind target executable built=()
@@ -115,17 +127,35 @@ collect_tests() {
 }
 
 crates() {
-  local sources=$1 archive=$2 count=$3
-  shift 3
-  local collect=("${@:1:count}")
-  shift "$count"
+  local sources=$1 archive=$2
+  shift 2
   fill "$sources"
   unpack_vendor
   tar -C "$place" -xf "$archive"
+  build_and_collect "$@"
+}
+
+all() {
+  fill "$1"
+  unpack_vendor
+  shift
+  build_and_collect "$@"
+}
+
+build_and_collect() {
+  local count=$1
+  shift
+  local collect=("${@:1:count}")
+  shift "$count"
   case ${collect[0]} in
     programs)
       quietly "$@" --locked
       collect_programs "${collect[@]:1}"
+      ;;
+    dynamic)
+      quietly "$@" --locked
+      collect_programs "${collect[@]:2}"
+      collect_libraries "${collect[1]}" "${collect[@]:2}"
       ;;
     tests)
       run_cargo "$@" --locked --message-format=json >"$place/messages.json" 2>"$place/cargo.log" || {

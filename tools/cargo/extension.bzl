@@ -1,4 +1,4 @@
-"""The module extension `crates`: what the runner and the guest programs, and the fixture schedulers, are built from."""
+"""The module extension `crates`: what the runner and the guest programs, the fixture schedulers and those of others are built from."""
 
 load(":rust.bzl", "rust_of_machine")
 load(":vendor.bzl", "cargo_vendor")
@@ -19,10 +19,15 @@ def _crates_impl(mctx):
         lock = Label("//scx-ktstr:Cargo.lock"),
         manifests = [Label("//scx-ktstr:Cargo.toml")],
     )
+    cargo_vendor(
+        name = "ktstr_example_scheduler_crates",
+        lock = Label("//examples/schedulers:Cargo.lock"),
+        manifests = [Label("//examples/schedulers:Cargo.toml")],
+    )
     rust_of_machine(name = "ktstr_rust", manifest = Label("//:Cargo.toml"))
     return mctx.extension_metadata(reproducible = True)
 
 crates = module_extension(
     implementation = _crates_impl,
-    doc = "The repositories `ktstr_crates`, `ktstr_scx_crates` and `ktstr_rust`.",
+    doc = "The repositories `ktstr_crates`, `ktstr_scx_crates`, `ktstr_example_scheduler_crates` and `ktstr_rust`.",
 )

@@ -39,6 +39,9 @@ def _cargo_vendor_impl(rctx):
         "workspace/Cargo.toml",
         "vendor",
     ], "fetch the crates of Cargo.lock")
+
+    # Import libraries of another system are most of many crates' dependencies; cargo looks for them only if it compiles for that.
+    run(rctx, ["find", "vendor", "-path", "vendor/win*/lib*.a", "-delete"], "leave out libraries of other systems")
     rctx.report_progress("packing the crates")
     run(rctx, [
         "tar",

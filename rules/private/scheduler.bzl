@@ -97,8 +97,8 @@ def ktstr_scheduler(
       kernel_features: what a kernel must have, or the cases are skipped: `"CONFIG_X"`, a kfunc such as `"scx_bpf_dsq_peek"`, a type, a
         constant `"SCX_X"`, or a member such as `"sched_ext_ops.cgroup_set_bandwidth"`. That it has sched_ext goes without saying
       files: data files that it reads: path in the guest to label
-      libraries: where the shared libraries that it needs are looked for, and its dynamic loader: files. Those among the runfiles of `binary`
-        come first. By default `@ktstr_libraries`: libc, libelf, libz, libzstd and others, of a recent Debian
+      libraries: where the shared libraries that it needs are looked for, and its dynamic loader: files, or directories that a build makes. Those among
+        the runfiles of `binary` come first. By default `@ktstr_libraries`: libc, libelf, libz, libzstd and others, of a recent Debian
       attach_timeout: guest time in which it has to be attached, such as `"60s"`; by default 180 seconds
       **kwargs: what any target takes: tags, visibility, testonly, …
     """

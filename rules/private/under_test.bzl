@@ -67,6 +67,10 @@ def scheduler_files(scheduler, config):
         return []
     return [scheduler.program] + scheduler.libraries + scheduler.files.values() + ([config] if config else [])
 
+def _directory(file, path):
+    """Where a library is looked for: a build may give a directory of them."""
+    return path(file) if file.is_directory else path(file).rpartition("/")[0]
+
 def scheduler_description(scheduler, config, path):
     """Where the files are, as the runner reads it; `path` gives the path of a file. None without a scheduler."""
     if not scheduler.program:
@@ -74,6 +78,6 @@ def scheduler_description(scheduler, config, path):
     return without_none(
         config = path(config) if config else None,
         files = {guest: path(file) for guest, file in scheduler.files.items()} or None,
-        libraries = {path(file).rpartition("/")[0]: True for file in scheduler.libraries}.keys() or None,
+        libraries = {_directory(file, path): True for file in scheduler.libraries}.keys() or None,
         program = path(scheduler.program),
     )

@@ -32,8 +32,8 @@ use rustix::process::{Pid, Signal};
 use std::fs;
 use std::path::Path;
 
-/// Guest time in which a scheduler that was attached and whose process goes on has to come back: some detach and attach anew when
-/// CPUs come or go.
+/// Guest time in which a scheduler that was attached and whose process goes on has to come back, besides twice the time that it took to
+/// attach: some detach and attach anew when CPUs come or go.
 const RETURN_NS: u64 = 5_000_000_000;
 const ENABLED: &str = "enabled";
 const DISABLED: &str = "disabled";
@@ -63,6 +63,10 @@ pub struct Scheduler {
     exited: bool,
     /// Whether it was told to end.
     told: bool,
+    /// When its process was started.
+    started: u64,
+    /// How long it took to attach, once it has.
+    attach_ns: Option<u64>,
     /// Since when one that was attached is not.
     away_since: Option<u64>,
 }
@@ -95,11 +99,13 @@ impl Scheduler {
         let log = KernelLog::open()?;
         let dump = if traced { None } else { Dump::open() };
         reporter.send(What::SchedExt(state.clone()))?;
+        let started = clock::now();
         let process::Started { pid, stdout, stderr } = process::start(plan)?;
         reporter.send(What::SchedulerStarted { pid: pid.as_raw_nonzero().get().unsigned_abs() })?;
         let output = Output::new(stdout, stderr)?;
         let (plan, seq_before) = (plan.clone(), state.enable_seq);
-        Ok(Self { plan, pid, output, log, dump, state, seq_before, exited: false, told: false, away_since: None })
+        let (exited, told, attach_ns, away_since) = (false, false, None, None);
+        Ok(Self { plan, pid, output, log, dump, state, seq_before, exited, told, started, attach_ns, away_since })
     }
 
     /// Starts the process once more, with other arguments from now on if there are any; nothing may be left of it.
@@ -113,6 +119,7 @@ impl Scheduler {
             return Err(GuestError::new(format!("start the scheduler {} again", self.plan.name), problem));
         }
         args.into_iter().for_each(|args| self.plan.args = args.to_vec());
+        (self.started, self.attach_ns) = (clock::now(), None);
         let process::Started { pid, stdout, stderr } = process::start(&self.plan)?;
         reporter.send(What::SchedulerStarted { pid: pid.as_raw_nonzero().get().unsigned_abs() })?;
         // Each life begins with what the kernel shows.
@@ -186,6 +193,7 @@ impl Scheduler {
             return Standing::Gone;
         }
         if self.state.state == ENABLED {
+            self.attach_ns.get_or_insert(now.saturating_sub(self.started));
             self.away_since = None;
             return Standing::Attached;
         }
@@ -193,7 +201,8 @@ impl Scheduler {
             return Standing::Waiting;
         }
         let since = *self.away_since.get_or_insert(now);
-        if now.saturating_sub(since) > RETURN_NS {
+        let most = RETURN_NS.saturating_add(self.attach_ns.unwrap_or_default().saturating_mul(2));
+        if now.saturating_sub(since) > most {
             Standing::Gone
         } else {
             Standing::Waiting

@@ -1,7 +1,13 @@
 """Cases of the faults."""
 
-load("//rules:defs.bzl", "ktstr_matrix")
+load("//rules:defs.bzl", "cgroup", "hold", "ktstr_matrix", "step", "work")
 load(":faults.bzl", "FAULTS")
+
+# Where it does not matter what runs.
+ONE_SPINS = [step(
+    cgroups = [cgroup("a", work = work.cpu_spin(), workers = 1)],
+    hold = hold.seconds(0.2),
+)]
 
 def fault_test(name, fault, flags, kernels, expect_failure, **kwargs):
     """A fault on kernels.

@@ -48,6 +48,27 @@ fn another_failure_than_the_expected_one_is_red() {
 }
 
 #[test]
+fn a_target_that_skips_everything_is_red() {
+    let reason = "the kernel 6.12.";
+    Target::new("tests_nothing").run().expect(
+        1,
+        &[
+            "SKIP",
+            reason,
+            "has no sched_ext_ops (CONFIG_SCHED_CLASS_EXT), which scx_ktstr needs",
+            "WARNING: every case is skipped",
+        ],
+    );
+}
+
+#[test]
+fn what_the_guest_cannot_execute_is_refused_before_anything_boots() {
+    Target::new("takes_no_script")
+        .run()
+        .expect(2, &["is a script for \"/bin/sh\": there is no such program in the guest"]);
+}
+
+#[test]
 fn a_task_under_a_real_time_task_gets_its_part_where_the_kernel_keeps_one() {
     let ran = Target::new("behind_rt_fixed_linux_7_3").run();
     ran.expect(0, &["PASS"]);

@@ -77,5 +77,12 @@ SCENARIO = [
             op.remove_cgroup("a"),
         ],
     ),
-    step(hold = hold.seconds(1), ops = [op.fault("power_off")]),
+    step(hold = hold.seconds(1), ops = [
+        op.scheduler_restart(),
+        op.scheduler_replace(["--llc"]),
+        op.scheduler_command(["--switch", "drop=0"]),
+        op.scheduler_stop(),
+        op.scheduler_start(),
+        op.fault("power_off"),
+    ]),
 ]

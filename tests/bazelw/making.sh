@@ -94,4 +94,12 @@ repository=$TEST_TMPDIR/user
 check "$(called_from "$TEST_TMPDIR/user/deep")" '' 'in this repository'
 check "$(called_from /usr/bin)" '' 'no workspace'
 
+# What a workspace says only for the private root.
+rc() { (cd "$1" && rc_options); }
+own=--bazelrc=$repository/tools/bazelw/bazelrc
+check "$(rc "$TEST_TMPDIR/user/deep")" "$own" 'a workspace that says nothing'
+touch "$TEST_TMPDIR/user/bazelw.bazelrc"
+check "$(rc "$TEST_TMPDIR/user/deep")" "$own"$'\n'"--bazelrc=$TEST_TMPDIR/user/bazelw.bazelrc" 'a workspace with an rc file for the root'
+check "$(rc /usr/bin)" "$own" 'no workspace, no rc file'
+
 echo "$checks checks"

@@ -3,15 +3,21 @@
 # The root itself is only read: without being root its files belong to other users, and several callers share it. So
 # `/` is an empty file system in memory, with each entry of the root mounted on it.
 
-# The workspace that bazelw is called in: the nearest directory above $1 with a MODULE.bazel. Nothing if there is none, or if it
-# is in this repository.
-called_from() {
+# The workspace of directory $1: the nearest directory above with a MODULE.bazel. Nothing if there is none.
+workspace_of() {
   local directory=$1
   until [[ -e $directory/MODULE.bazel ]]; do
     [[ -n $directory ]] || return 0
     directory=${directory%/*}
   done
-  [[ $directory/ == "$repository"/* ]] || printf '%s\n' "$directory"
+  printf '%s\n' "$directory"
+}
+
+# The workspace of directory $1, unless it is in this repository.
+called_from() {
+  local workspace
+  workspace=$(workspace_of "$1")
+  [[ -z $workspace || $workspace/ == "$repository"/* ]] || printf '%s\n' "$workspace"
 }
 
 # Directories that are not the root's but the machine's, at the same path.

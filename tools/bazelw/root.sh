@@ -5,9 +5,9 @@
 
 ROOT_SUITE=forky
 # file and zip: Bazel packs the outputs of a test with them. clang and the libraries: the schedulers of scx-ktstr and, with pkgconf,
-# of examples/schedulers.
-ROOT_PACKAGES=(bazel-bootstrap ca-certificates cargo clang curl file git libbpf-dev libelf-dev libzstd-dev pkgconf rust-clippy rustc
-  rustfmt zip zlib1g-dev)
+# of examples/schedulers. bazel-rules-rust: e2e/rust_binary.
+ROOT_PACKAGES=(bazel-bootstrap bazel-rules-rust ca-certificates cargo clang curl file git libbpf-dev libelf-dev libzstd-dev pkgconf
+  rust-clippy rustc rustfmt zip zlib1g-dev)
 
 # Certificates that the administrator of this machine trusts: the root must trust them too.
 machine_certificates() {

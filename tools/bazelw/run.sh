@@ -12,9 +12,18 @@ stub_options() {
   done
 }
 
+# Prints the options for the rc files that are read only in the root, one a line: bazelw's own, and `bazelw.bazelrc` of the workspace
+# that it is called in. The latter can name modules that the root has copies of, instead of those of the Central Registry.
+rc_options() {
+  local workspace
+  printf -- '--bazelrc=%s\n' "$repository/tools/bazelw/bazelrc"
+  workspace=$(workspace_of "$(pwd -P)")
+  [[ -z $workspace || ! -e $workspace/bazelw.bazelrc ]] || printf -- '--bazelrc=%s\n' "$workspace/bazelw.bazelrc"
+}
+
 # Runs Bazel in root $1 with the command line that split_arguments has split; replaces this process.
 run_in_root() {
-  local name mounts=() variables=() cargo=${CARGO_HOME:-$HOME/.cargo}
+  local name mounts=() variables=() rc=() cargo=${CARGO_HOME:-$HOME/.cargo}
   mkdir -p "$cache/home/.cargo"
   root_mounts "$1"
   # Cargo's own configuration says which registry to use.
@@ -26,11 +35,11 @@ run_in_root() {
     [[ -n ${!name:-} ]] && variables+=(--setenv "$name" "${!name}")
   done
   command_fetches && stub_options
+  mapfile -t rc < <(rc_options)
   # For programs that `bazel run` starts and that call Bazel themselves.
-  variables+=(--setenv KTSTR_BAZEL_STARTUP "--bazelrc=$repository/tools/bazelw/bazelrc --output_user_root=$cache/bazel"
+  variables+=(--setenv KTSTR_BAZEL_STARTUP "${rc[*]} --output_user_root=$cache/bazel"
     --setenv KTSTR_BAZEL_OPTIONS "${options[*]}")
   exec bwrap "${mounts[@]}" --remount-ro / --clearenv "${variables[@]}" \
     --setenv HOME "$cache/home" --setenv PATH /usr/sbin:/usr/bin:/sbin:/bin --chdir "$(pwd -P)" \
-    bazel --bazelrc="$repository/tools/bazelw/bazelrc" --output_user_root="$cache/bazel" "${startup[@]}" \
-    "${command[@]}" "${options[@]}" "${arguments[@]}"
+    bazel "${rc[@]}" --output_user_root="$cache/bazel" "${startup[@]}" "${command[@]}" "${options[@]}" "${arguments[@]}"
 }

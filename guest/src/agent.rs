@@ -125,7 +125,7 @@ impl Agent<'_> {
             Action::MoveTasks { from, to } => self.workers.move_tasks(*from, *to, &self.cgroups),
             Action::Freeze { cgroup, frozen } => self.freeze(*cgroup, *frozen),
             Action::SetOnline { cpu, online } => set_online(*cpu, *online),
-            Action::Fault(fault) => faults::cause(*fault, &mut self.workers),
+            Action::Fault(fault) => faults::cause(*fault, &mut self.workers, self.reporter),
             Action::Hold { duration, .. } => self.hold(*duration),
             Action::StopScheduler => self.under_test.stop(&mut self.workers, self.reporter),
             Action::StartScheduler { args } => {

@@ -5,6 +5,7 @@ use crate::sys::kexec;
 use crate::workers::Workers;
 use ktstr_init::controllers;
 use ktstr_init::error::{Doing, GuestError};
+use ktstr_init::reporter::Reporter;
 use ktstr_model::spec::Fault;
 use rustix::system::RebootCommand;
 use std::fs;
@@ -14,10 +15,10 @@ use std::io;
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn cause(fault: Fault, workers: &mut Workers) -> Result<(), GuestError> {
+pub fn cause(fault: Fault, workers: &mut Workers, reporter: &mut Reporter) -> Result<(), GuestError> {
     Err(match fault {
         Fault::Escape => return escape(workers),
-        Fault::Litter => return litter::leave(),
+        Fault::Litter => return litter::leave(reporter),
         Fault::Panic => {
             let triggered = fs::write("/proc/sysrq-trigger", "c");
             refused("make the kernel panic through /proc/sysrq-trigger", triggered)

@@ -4,6 +4,7 @@
 use crate::sys::process;
 use ktstr_init::controllers::MOUNT;
 use ktstr_init::error::{Doing, GuestError};
+use ktstr_init::reporter::Reporter;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -20,7 +21,7 @@ const SYSCTL: (&str, &str) = ("/proc/sys/kernel/sched_rt_runtime_us", "-1");
 ///
 /// # Errors
 /// What the kernel refused.
-pub fn leave() -> Result<(), GuestError> {
+pub fn leave(reporter: &mut Reporter) -> Result<(), GuestError> {
     let cgroup = Path::new(MOUNT).join("litter");
     fs::create_dir(&cgroup).doing(|| format!("create {}", cgroup.display()))?;
     let (path, value) = (cgroup.join("cpu.max"), "1000 100000");
@@ -28,16 +29,18 @@ pub fn leave() -> Result<(), GuestError> {
     let (path, value) = SYSCTL;
     fs::write(path, value).doing(|| format!("write {value} to {path}"))?;
     process::spawn_hung().doing(|| "start a task that hangs".into())?;
-    fill_memory().doing(|| format!("fill the memory with {FILE}"))
+    fill_memory(reporter).doing(|| format!("fill the memory with {FILE}"))
 }
 
-fn fill_memory() -> std::io::Result<()> {
+fn fill_memory(reporter: &mut Reporter) -> std::io::Result<()> {
     let available = available_kib(&fs::read_to_string("/proc/meminfo")?).unwrap_or(0);
     let mut file = File::create(FILE)?;
     let chunk = vec![0x5a; CHUNK_BYTES];
     // A file system in memory takes half of it at most.
     let chunks = (available - available / LEFT_FREE) / (CHUNK_BYTES as u64 / 1024);
     for _ in 0..chunks {
+        // All of it takes seconds.
+        reporter.beat();
         match file.write_all(&chunk) {
             Err(error) if error.kind() == std::io::ErrorKind::StorageFull => break,
             result => result?,

@@ -1,14 +1,23 @@
 //! The end of the machine: one byte written to the debug exit port.
 
 use super::port::{outb, Port};
-use crate::console;
+use crate::{clock, console};
 use ktstr_channel::ports::EXIT_PORT;
 use rustix::system::RebootCommand;
+
+/// Guest time in which the host ends the machine once it was asked to. An emulator does that in another thread than the one that runs
+/// the CPU, which goes on meanwhile.
+const EXIT_NS: u64 = 3_000_000_000;
 
 /// Ends the machine with an exit code that the host sees. Where the machine has no debug exit, it is switched off and
 /// the code stands on the console.
 pub fn exit_machine(code: u8) -> ! {
     let written = outb(Port::Exit, code);
+    // Not a sleep: virtual time does not wait for the host while all CPUs are idle.
+    let deadline = clock::now().saturating_add(EXIT_NS);
+    while clock::now() < deadline {
+        std::hint::spin_loop();
+    }
     console::say(&format!("no debug exit at port {EXIT_PORT:#x} ({written:?}); switching off with exit code {code}"));
     let refused = rustix::system::reboot(RebootCommand::PowerOff);
     console::say(&format!("the kernel did not switch off: {refused:?}"));

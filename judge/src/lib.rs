@@ -17,6 +17,7 @@ mod scheduler;
 mod settings;
 mod topology;
 mod trace;
+mod water;
 
 pub use parse::{overlay, parse_checks, CheckTextError};
 pub use trace::missing_switches;

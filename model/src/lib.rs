@@ -27,7 +27,6 @@ pub mod topology;
 pub mod trace;
 pub mod units;
 pub mod verdict;
-pub mod water;
 pub mod work;
 
 pub use case::{Backend, Case, Clock};

@@ -1,5 +1,6 @@
 //! The files that a case is made of, read once for all cases of a target: `InputPaths ──load──▶ Inputs`.
 
+use crate::guest_files::TooLarge;
 use crate::image::{self, KernelError, KernelInfo, OptionsError};
 use crate::planning::Contents;
 use crate::scheduler::{self, ClosureError, SchedulerPaths};
@@ -128,11 +129,8 @@ pub(crate) enum InputError {
     Closure(#[from] ClosureError),
     #[error("the scheduler {scheduler} reads {file}, and no file is named for it (--scheduler-file {file}=FILE)")]
     UnnamedFile { scheduler: String, file: String },
-    #[error(
-        "the scheduler {name} and what it needs have {bytes}, and the guest takes {most} at most; the largest: {largest}. \
-         Without debug information (strip) a program is often a tenth"
-    )]
-    SchedulerTooLarge { name: String, bytes: String, most: String, largest: String },
+    #[error("the scheduler {name} and what it needs have {too_large}. Without debug information (strip) a program is often a tenth")]
+    SchedulerTooLarge { name: String, too_large: TooLarge },
 }
 
 /// For `ktstr run`; a test gets all its files from the toolchain.
@@ -144,7 +142,7 @@ fn what_to_try(what: &str) -> &'static str {
     }
 }
 
-/// Most bytes of the files of a scheduler: what the payload has besides the agent and the plan.
+/// Most bytes of the files of a scheduler, or of a shell: what the payload has besides the agent and the plan.
 pub(crate) const SCHEDULER_BYTES_MAX: usize = (PAYLOAD_BYTES_MAX >> 20 << 20) - (3 << 20);
 
 /// Packs the scheduler that cases have under test, if they have one. What is wrong with it is wrong before anything boots.

@@ -13,6 +13,7 @@ mod bazel;
 mod cli;
 mod execute;
 mod given;
+mod guest_files;
 mod image;
 mod inputs;
 mod launch;

@@ -18,7 +18,7 @@ use crate::skip::skip;
 use crate::snapshot::{Store, ToAttach};
 use crate::stop::Stop;
 use ktstr_model::spec::{RandomSeed, SeedSpec};
-use ktstr_model::{Backend, Finding, SchedulerSpec, StartSpec, TestSpec, Verdict};
+use ktstr_model::{Backend, Finding, StartSpec, TestSpec, Verdict};
 use ktstr_vmm::{MachineBackend, TcgBackend};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -238,9 +238,7 @@ impl Session {
     /// without one gets it.
     fn put_under_test(&self, spec: &mut TestSpec) {
         let Some(paths) = &self.scheduler else { return };
-        let name = paths.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let new = || SchedulerSpec { name, files: paths.files.keys().cloned().collect(), ..Default::default() };
-        let scheduler = spec.scheduler.get_or_insert_with(new);
+        let scheduler = spec.scheduler.get_or_insert_with(|| paths.declared());
         if !self.scheduler_args.is_empty() {
             scheduler.args = self.scheduler_args.clone();
         }

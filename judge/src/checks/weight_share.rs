@@ -8,8 +8,8 @@ mod rivals;
 use super::{Judged, Outcome};
 use crate::number::{nanos, percent};
 use crate::run::Run;
+use crate::water::{fill, Glass};
 use ktstr_model::verdict::Place;
-use ktstr_model::water::{fill, Glass};
 use rivals::{Rival, Who};
 
 /// Rivals that are named in an explanation.

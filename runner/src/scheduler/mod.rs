@@ -7,19 +7,14 @@
 mod closure;
 mod program;
 
+use crate::guest_files::{GuestFiles, EXECUTABLE, READABLE};
 use crate::inputs::{self, InputError};
 pub(crate) use closure::ClosureError;
-use ktstr_channel::archive::append;
 use ktstr_channel::payload::{KERNEL_CONFIG, SCHEDULER_LIBRARIES, SCHEDULER_PROGRAMS};
-use ktstr_model::SchedulerPlan;
+use ktstr_model::{SchedulerPlan, SchedulerSpec};
 pub(crate) use program::{Program, ProgramError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-const EXECUTABLE: u32 = 0o755;
-const READABLE: u32 = 0o644;
-/// Files that are named when all are too large.
-const NAMED: usize = 4;
 
 /// Where the files are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,13 +29,21 @@ pub(crate) struct SchedulerPaths {
     pub(crate) config: Option<PathBuf>,
 }
 
+impl SchedulerPaths {
+    /// The declaration of a scheduler of which only the files are known: its program gives it its name.
+    pub(crate) fn declared(&self) -> SchedulerSpec {
+        let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        SchedulerSpec { name, files: self.files.keys().cloned().collect(), ..SchedulerSpec::default() }
+    }
+}
+
 /// Reads the files and packs them for the guest, which is told of the scheduler by `plan`.
 pub(crate) fn load(paths: &SchedulerPaths, plan: &SchedulerPlan) -> Result<Vec<u8>, InputError> {
     if let Some(file) = plan.files.iter().find(|file| !paths.files.contains_key(*file)) {
         return Err(InputError::UnnamedFile { scheduler: plan.name.clone(), file: file.clone() });
     }
     let closure = closure::find(&paths.program, &paths.libraries)?;
-    let mut archive = Archive::default();
+    let mut archive = GuestFiles::default();
     archive.add(&format!("{SCHEDULER_PROGRAMS}/{}", plan.name), EXECUTABLE, &closure.program);
     if let Some((path, loader)) = &closure.interpreter {
         archive.add(path, EXECUTABLE, loader);
@@ -54,37 +57,7 @@ pub(crate) fn load(paths: &SchedulerPaths, plan: &SchedulerPlan) -> Result<Vec<u
     if let Some(config) = &paths.config {
         archive.add(KERNEL_CONFIG, READABLE, &inputs::read("kernel configuration", config)?);
     }
-    archive.within(plan)
-}
-
-/// Files on their way into the payload.
-#[derive(Default)]
-struct Archive {
-    bytes: Vec<u8>,
-    sizes: Vec<(usize, String)>,
-}
-
-impl Archive {
-    fn add(&mut self, path: &str, mode: u32, content: &[u8]) {
-        append(&mut self.bytes, path, mode, content);
-        self.sizes.push((content.len(), path.to_owned()));
-    }
-
-    /// The archive, if the window has room for it.
-    fn within(mut self, plan: &SchedulerPlan) -> Result<Vec<u8>, InputError> {
-        if self.bytes.len() <= inputs::SCHEDULER_BYTES_MAX {
-            return Ok(self.bytes);
-        }
-        self.sizes.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
-        let named = self.sizes.iter().take(NAMED).map(|(size, path)| format!("{path} {}", mebibytes(*size)));
-        let largest = named.collect::<Vec<_>>().join(", ");
-        let (name, bytes) = (plan.name.clone(), mebibytes(self.bytes.len()));
-        Err(InputError::SchedulerTooLarge { name, bytes, most: mebibytes(inputs::SCHEDULER_BYTES_MAX), largest })
-    }
-}
-
-fn mebibytes(bytes: usize) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    archive.within(0).map_err(|too_large| InputError::SchedulerTooLarge { name: plan.name.clone(), too_large })
 }
 
 /// Where the libraries of this machine are, for `ktstr run`.
@@ -126,7 +99,7 @@ mod tests {
 
     fn plan(files: &[&str]) -> SchedulerPlan {
         let files = files.iter().map(|file| (*file).to_owned()).collect();
-        let spec = ktstr_model::SchedulerSpec { name: "scx_x".into(), files, ..Default::default() };
+        let spec = SchedulerSpec { name: "scx_x".into(), files, ..Default::default() };
         spec.profiles("scheduler").expect("is one").remove(0).scheduler.expect("has one")
     }
 
@@ -170,10 +143,11 @@ mod tests {
 
     #[test]
     fn what_is_too_large_names_the_largest() {
-        let mut archive = Archive::default();
+        let mut archive = GuestFiles::default();
         archive.add("/run/ktstr/bin/scx_x", EXECUTABLE, &vec![0; 30 << 20]);
         archive.add("/run/ktstr/lib/libc.so.6", EXECUTABLE, &vec![0; 2 << 20]);
-        let error = archive.within(&plan(&[])).expect_err("refused").to_string();
+        let too_large = archive.within(0).expect_err("refused");
+        let error = InputError::SchedulerTooLarge { name: "scx_x".into(), too_large }.to_string();
         assert_eq!(
             error,
             "the scheduler scx_x and what it needs have 32.0 MiB, and the guest takes 28.0 MiB at most; the largest: \

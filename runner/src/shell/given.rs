@@ -45,9 +45,7 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8, SessionError> {
     };
     let scheduler = match scheduler {
         Some(paths) => {
-            let name = paths.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let files = paths.files.keys().cloned().collect();
-            let spec = SchedulerSpec { name, args: args.scheduler_args.clone(), files, ..Default::default() };
+            let spec = SchedulerSpec { args: args.scheduler_args.clone(), ..paths.declared() };
             let plan = spec.resolve("--scheduler").map_err(usage)?;
             check_kernel(&info, &spec, &args.options)?;
             Some((plan, paths))

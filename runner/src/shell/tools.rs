@@ -1,8 +1,7 @@
 //! What is in the guest besides the kernel: a busybox, and the files that were added. `busybox, files ──pack──▶ archive in the payload`.
 
-use crate::inputs::SCHEDULER_BYTES_MAX;
+use crate::guest_files::{GuestFiles, TooLarge, EXECUTABLE};
 use crate::scheduler::{Program, ProgramError};
-use ktstr_channel::archive::append;
 use ktstr_channel::payload::TOOLS;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +10,6 @@ use std::path::{Path, PathBuf};
 const BUSYBOX: &str = "busybox";
 /// What to do about a missing one.
 const INSTALL: &str = "install Debian's busybox-static, or name a static one with --busybox FILE";
-const EXECUTABLE: u32 = 0o755;
 /// Directories of the guest that are no place for files.
 const OF_THE_KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
@@ -28,8 +26,8 @@ pub(crate) enum ToolsError {
     ReadFile { guest: String, path: PathBuf, source: std::io::Error },
     #[error("--file {guest}: {problem}")]
     File { guest: String, problem: String },
-    #[error("the files for the guest have {bytes}, and it takes {most} at most; the largest: {largest}")]
-    TooLarge { bytes: String, most: String, largest: String },
+    #[error("the files for the guest have {0}")]
+    TooLarge(TooLarge),
 }
 
 /// Everything that goes into the guest for its shell.
@@ -48,9 +46,9 @@ pub(super) fn installed_busybox(search_path: Option<&OsStr>) -> Result<PathBuf, 
 
 /// Reads and packs `busybox` and `files`, by their paths in the guest; `also` bytes go into the guest besides them.
 pub(super) fn pack(busybox: &Path, files: &[(String, PathBuf)], also: usize) -> Result<Tools, ToolsError> {
-    let mut archive = Vec::new();
-    append(&mut archive, TOOLS, EXECUTABLE, &read_busybox(busybox)?);
-    let (mut warnings, mut sizes) = (Vec::new(), Vec::new());
+    let mut archive = GuestFiles::default();
+    archive.add(TOOLS, EXECUTABLE, &read_busybox(busybox)?);
+    let mut warnings = Vec::new();
     for (i, (guest, path)) in files.iter().enumerate() {
         check_guest_path(guest)?;
         if files.iter().take(i).any(|(other, _)| other == guest) {
@@ -68,17 +66,9 @@ pub(super) fn pack(busybox: &Path, files: &[(String, PathBuf)], also: usize) -> 
                 "{guest} is not static: it runs only if {loader} and its libraries are in the guest, too"
             ));
         }
-        append(&mut archive, guest, metadata.permissions().mode() & 0o777, &content);
-        sizes.push((content.len(), guest));
+        archive.add(guest, metadata.permissions().mode() & 0o777, &content);
     }
-    let bytes = archive.len() + also;
-    if bytes > SCHEDULER_BYTES_MAX {
-        let largest = sizes
-            .iter()
-            .max()
-            .map_or_else(|| "the scheduler".to_owned(), |(size, guest)| format!("{guest} {}", mebibytes(*size)));
-        return Err(ToolsError::TooLarge { bytes: mebibytes(bytes), most: mebibytes(SCHEDULER_BYTES_MAX), largest });
-    }
+    let archive = archive.within(also).map_err(ToolsError::TooLarge)?;
     Ok(Tools { archive, warnings })
 }
 
@@ -107,10 +97,6 @@ fn check_guest_path(guest: &str) -> Result<(), ToolsError> {
         None => return Ok(()),
     };
     Err(ToolsError::File { guest: guest.into(), problem })
-}
-
-fn mebibytes(bytes: usize) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 fn capital(text: &str) -> String {
@@ -183,7 +169,7 @@ mod tests {
         let error = refused(&busybox, &[("/x", &large)]);
         assert_eq!(
             error,
-            "the files for the guest have 29.0 MiB, and it takes 28.0 MiB at most; the largest: /x 29.0 MiB"
+            format!("the files for the guest have 29.0 MiB, and the guest takes 28.0 MiB at most; the largest: /x 29.0 MiB, {TOOLS} 0.0 MiB")
         );
     }
 

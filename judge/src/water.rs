@@ -3,15 +3,15 @@
 
 /// One that has a share.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Glass {
+pub(crate) struct Glass {
     /// Above 0.
-    pub weight: f64,
+    pub(crate) weight: f64,
     /// The most that it can take, 0 or more.
-    pub most: f64,
+    pub(crate) most: f64,
 }
 
 /// Divides `amount` among `glasses`, in their order. What all of them cannot take is nobody's.
-pub fn fill(glasses: &[Glass], amount: f64) -> Vec<f64> {
+pub(crate) fn fill(glasses: &[Glass], amount: f64) -> Vec<f64> {
     let level_of_full = |glass: &Glass| glass.most / glass.weight;
     let mut order: Vec<&Glass> = glasses.iter().collect();
     order.sort_by(|a, b| level_of_full(a).total_cmp(&level_of_full(b)));

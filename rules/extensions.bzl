@@ -1,9 +1,8 @@
 """The module extension `ktstr`: kernels, the emulator, libraries for schedulers and tools for shells, by lock files."""
 
 load("//rules/private:debian_emulator.bzl", "debian_emulator")
+load("//rules/private:debian_files.bzl", "debian_files")
 load("//rules/private:debian_kernel.bzl", "debian_kernel")
-load("//rules/private:debian_libraries.bzl", "debian_libraries")
-load("//rules/private:debian_tools.bzl", "debian_tools")
 load("//rules/private:kernel_hub.bzl", "kernel_hub")
 
 _KERNELS = Label("//kernels:debian.lock.json")
@@ -17,8 +16,8 @@ def _ktstr_impl(mctx):
         debian_kernel(name = _PREFIX + name, packages = json.encode(kernel["packages"]), release = kernel["release"])
     kernel_hub(name = "ktstr_kernels", lock = _KERNELS, prefix = _PREFIX)
     debian_emulator(name = "ktstr_emulator", lock = _EMULATOR)
-    debian_libraries(name = "ktstr_libraries", lock = _LIBRARIES)
-    debian_tools(name = "ktstr_tools", lock = _TOOLS)
+    debian_files(name = "ktstr_libraries", lock = _LIBRARIES, refresh = "libraries", target = "libraries")
+    debian_files(name = "ktstr_tools", lock = _TOOLS, refresh = "tools", target = "busybox")
     return mctx.extension_metadata(reproducible = True)
 
 ktstr = module_extension(

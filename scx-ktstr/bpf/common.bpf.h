@@ -177,7 +177,11 @@ static inline s32 select_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags
 
 	if (knob(KNOB_NO_KICK) || knob(KNOB_DROP) || knob(KNOB_NOT_ALLOWED) || knob(KNOB_STARVE))
 		return prev_cpu;
-	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+	/*
+	 * Whoever wakes another one and sleeps at once would get the CPU of the waker for it, as an idle one: two such tasks hand a CPU to
+	 * each other past the queue, for ever (seen on 6.16).
+	 */
+	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags & ~SCX_WAKE_SYNC, &is_idle);
 	if (is_idle) {
 		count(COUNTER_DISPATCHES);
 		insert(p, SCX_DSQ_LOCAL, knob(KNOB_SLICE_NS), 0);

@@ -37,6 +37,8 @@ static void *(*const bpf_task_storage_get)(void *map, void *task, void *value, u
 #define SCX_DSQ_LOCAL (1ULL << 63 | 2)
 #define SCX_DSQ_LOCAL_ON (1ULL << 63 | 1ULL << 62)
 #define SCX_KICK_IDLE 1
+/* enum scx_wake_flags. */
+#define SCX_WAKE_SYNC (1ULL << 4)
 #define SCX_KICK_WAIT 4
 
 #define PF_KTHREAD 0x00200000

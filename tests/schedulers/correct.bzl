@@ -22,18 +22,12 @@ _OVERLOADED = [step(
     hold = hold.seconds(1),
 )]
 
-_BOTH = [("", [[], ["llc", "steal"]], [])]
-
-# A worker is starved in some machines under virtual time (seen on 6.16: 1 s without a turn beside two ping-pongs): not yet understood, so on
-# demand only.
-_APART = [("", [[]], []), ("_llc", [["llc", "steal"]], ["manual"])]
-
 # Bounds are those of the quickstart where a queue without preemption can hold them: one who wakes up waits until the slice of somebody
 # ends, five milliseconds and up to a tick more, and one who is behind others in the queue for theirs, too. And none is below the
 # floor of the largest machine here, which has 16 CPUs.
 SCENARIOS = {
-    "cpuset_swap": struct(checks = checks(max_gap = "100ms"), profiles = _BOTH, scenario = CPUSET_SWAP),
-    "fair_share": struct(checks = checks(isolation = True, max_spread = 0.6), profiles = _BOTH, scenario = FAIR_SHARE),
-    "overloaded": struct(checks = checks(max_gap = "500ms"), profiles = _APART, scenario = _OVERLOADED),
-    "wakeups": struct(checks = checks(max_wakeup_latency = latency(max = "100ms", p50 = "10ms")), profiles = _BOTH, scenario = WAKEUPS),
+    "cpuset_swap": struct(checks = checks(max_gap = "100ms"), scenario = CPUSET_SWAP),
+    "fair_share": struct(checks = checks(isolation = True, max_spread = 0.6), scenario = FAIR_SHARE),
+    "overloaded": struct(checks = checks(max_gap = "500ms"), scenario = _OVERLOADED),
+    "wakeups": struct(checks = checks(max_wakeup_latency = latency(max = "100ms", p50 = "10ms")), scenario = WAKEUPS),
 }

@@ -62,6 +62,12 @@ fn a_target_that_skips_everything_is_red() {
 }
 
 #[test]
+fn a_kfunc_that_no_program_can_call_is_not_there() {
+    let reason = "has no scx_bpf_create_dsq, which scx_ktstr needs";
+    Target::new("elsewhere_error_linux_7_1").run().expect(0, &["SKIP", "the kernel 7.1.", reason]);
+}
+
+#[test]
 fn what_the_guest_cannot_execute_is_refused_before_anything_boots() {
     Target::new("takes_no_script")
         .run()

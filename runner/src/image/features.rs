@@ -99,7 +99,8 @@ fn names(btf: &[u8]) -> Result<BTreeSet<String>, btf_rs::Error> {
         match &kind {
             Type::Func(function) => {
                 let name = of(function);
-                if name.starts_with("scx_bpf_") || name.starts_with("bpf_") {
+                let is_kfunc = name.starts_with("scx_bpf_") || name.starts_with("bpf_");
+                if is_kfunc && !shows_hidden_argument(&btf, function, &name)? {
                     names.insert(name);
                 }
             }
@@ -117,6 +118,15 @@ fn names(btf: &[u8]) -> Result<BTreeSet<String>, btf_rs::Error> {
         Ok(())
     })?;
     Ok(names)
+}
+
+/// Whether no program can call a kfunc although it is there. The last argument of some (KF_IMPLICIT_ARGS, kernel/bpf/verifier.c, from 7.1) is
+/// added by the verifier. It looks for the whole prototype under `<name>_impl`, which newer versions of pahole make; older ones leave the
+/// argument where programs do not give it.
+fn shows_hidden_argument(btf: &Btf, function: &btf_rs::Func, name: &str) -> Result<bool, btf_rs::Error> {
+    let Type::FuncProto(prototype) = btf.resolve_chained_type(function)? else { return Ok(false) };
+    let last = prototype.parameters.last().map(|parameter| btf.resolve_name(parameter).unwrap_or_default());
+    Ok(last.as_deref() == Some("aux") && !name.ends_with("_impl"))
 }
 
 #[cfg(test)]

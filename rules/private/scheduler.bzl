@@ -106,6 +106,7 @@ def ktstr_scheduler(
         name = name,
         args = args,
         attach_timeout = attach_timeout,
+        binary = binary,
         checks = checks,
         conflicts = conflicts,
         files = files,

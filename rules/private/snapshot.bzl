@@ -110,7 +110,12 @@ def of_snapshot(ctx):
     if not of:
         return None
     of = json.decode(of)
-    return of if "topology" in of else machine_of(of, ctx.attr._scheduler[KtstrSchedulerInfo].topology)
+    if "topology" in of:
+        return of
+    topology = ctx.attr._scheduler[KtstrSchedulerInfo].topology
+    if not topology:
+        fail("{} has no topology: give it one, or `topologies` to each of its tests".format(ctx.attr._scheduler.label))
+    return machine_of(of, topology)
 
 def _snapshot_impl(ctx):
     of = of_snapshot(ctx)

@@ -200,7 +200,7 @@ fn load_origin(paths: &OriginPaths, scratch: &Path) -> Result<Loaded, InputError
                 let bytes = read("snapshot", file)?;
                 match snapshot::unattached(&bytes) {
                     Some(why) => unattached.push(format!(
-                        "{label}{}: each case attaches its scheduler by itself; where a snapshot was to be made with it: {why}",
+                        "{label}{}: the start that cases were to share, with the scheduler attached, could not be made, so each case attaches it by itself: {why}",
                         if profile.is_empty() { String::new() } else { format!("[{profile}]") }
                     )),
                     None => {

@@ -12,6 +12,7 @@ def _scheduler(**fields):
     right = {
         "args": [],
         "attach_timeout": None,
+        "binary": ":scx_x",
         "checks": None,
         "conflicts": {},
         "files": {},
@@ -37,6 +38,10 @@ SCHEDULERS = {
             "attach_timeout: `2h` is not a duration, such as \"500us\", \"5ms\" or \"2s\"",
             "attach_timeout: 0s is out of range; above 0, at most 3600 seconds",
         ],
+    ),
+    "binary": (
+        _scheduler(binary = "/usr/bin/scx_x") + _scheduler(binary = "//x:scx_x"),
+        ["binary: \"/usr/bin/scx_x\" is a path of this machine; a file below this package, or a label"],
     ),
     "can be": (
         _scheduler(

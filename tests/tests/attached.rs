@@ -100,7 +100,7 @@ fn a_scheduler_that_does_not_attach_is_a_verdict_of_its_case() {
     assert!(!said.stdout.contains("WARNING"), "{}", said.stdout);
     // The next run knows, and says what it knows.
     let said = verifier(json!({"seeds": 1}));
-    let why = "WARNING: 1n2l1c1t: each case attaches its scheduler by itself; where a snapshot was to be made with it: it ended (exit status: 1)";
+    let why = "WARNING: 1n2l1c1t: the start that cases were to share, with the scheduler attached, could not be made, so each case attaches it by itself: it ended (exit status: 1)";
     said.expect(1, &[why, "FAIL", "phase verify"]);
     assert!(!said.stdout.contains("attaches scx-ktstr for a snapshot"), "{}", said.stdout);
     let hangs = spec(&["--fault", "hang"], &json!({"seeds": 1}));

@@ -38,7 +38,7 @@ def scheduler_errors(scheduler):
     """Everything that is wrong with a scheduler.
 
     Args:
-      scheduler: a dict with `name`, `args`, `files`, `flags`, `requires`, `conflicts`, `topology`, `checks`, `kernel_features`,
+      scheduler: a dict with `name`, `args`, `binary`, `files`, `flags`, `requires`, `conflicts`, `topology`, `checks`, `kernel_features`,
         `attach_timeout`
 
     Returns:
@@ -51,6 +51,9 @@ def scheduler_errors(scheduler):
         errors.append(error("name", "{} is not a name".format(repr(name)), hint))
     if not is_texts(args):
         errors.append(error("args", "{} is not a list of arguments".format(repr(args)), "such as [\"--slice-us\", \"500\"]"))
+    binary = scheduler["binary"]
+    if type(binary) == "string" and binary.startswith("/") and not binary.startswith("//"):
+        errors.append(error("binary", "\"{}\" is a path of this machine".format(binary), "a file below this package, or a label"))
     errors.extend(_files_errors(scheduler["files"]))
     errors.extend(flags_errors(scheduler["flags"], scheduler["requires"], scheduler["conflicts"]))
     if scheduler["topology"] != None:

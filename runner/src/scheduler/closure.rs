@@ -14,7 +14,7 @@ pub(crate) enum ClosureError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("the scheduler {} {source}", path.display())]
     Program { path: PathBuf, source: ProgramError },
-    #[error("{} needs the library {name}, which is in none of {}", by.display(), searched.join(", "))]
+    #[error("{} needs the library {name}, which is in none of {}; give it to the scheduler: `libraries` of ktstr_scheduler, or --scheduler-libraries", by.display(), searched.join(", "))]
     Missing { name: String, by: PathBuf, searched: Vec<String> },
 }
 
@@ -106,7 +106,7 @@ mod tests {
         let nowhere = [PathBuf::from("/nowhere"), PathBuf::from("/else")];
         let error = find(Path::new("/bin/sh"), &nowhere).expect_err("nothing there").to_string();
         assert!(error.starts_with("/bin/sh needs the library ld-linux"), "{error}");
-        assert!(error.ends_with(", which is in none of /nowhere, /else"), "{error}");
+        assert!(error.contains(", which is in none of /nowhere, /else; give it"), "{error}");
         let directory = tempfile::tempdir().expect("a directory");
         let script = directory.path().join("scx");
         std::fs::write(&script, "#!/usr/bin/env python3\n").expect("writes");

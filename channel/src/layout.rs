@@ -15,22 +15,24 @@
 //! 0x0001000  payload           host, before go
 //! 0x1fc0000  terminal          both, at any time; only in a machine with a shell
 //! 0x2000000  ring              guest
-//! 0x4000000  end
+//! 0x4000000  end; of a larger window, the payload in place of the one above
 //! ```
 
 /// The whole window.
 pub const WINDOW_BYTES: usize = 64 << 20;
+/// The window of a machine that boots others, whose kernels and programs are in its payload.
+pub const LARGE_WINDOW_BYTES: usize = 256 << 20;
 /// The header is a page.
 pub const HEADER_BYTES: usize = 4096;
 /// The payload follows the header.
 pub const PAYLOAD_OFFSET: usize = HEADER_BYTES;
-/// The first half of the window is header, payload and terminal.
+/// The first half of a window of [`WINDOW_BYTES`] is header, payload and terminal.
 pub const PAYLOAD_BYTES_MAX: usize = TERMINAL_OFFSET - PAYLOAD_OFFSET;
 /// The terminal is the end of the first half.
 pub const TERMINAL_OFFSET: usize = RING_OFFSET - TERMINAL_BYTES;
 /// Bytes of the terminal.
 pub const TERMINAL_BYTES: usize = 256 << 10;
-/// The second half of the window is the ring.
+/// The second half of it is the ring.
 pub const RING_OFFSET: usize = WINDOW_BYTES / 2;
 /// Bytes of the ring.
 pub const RING_BYTES: usize = WINDOW_BYTES - RING_OFFSET;

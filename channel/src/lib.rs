@@ -23,7 +23,7 @@ pub mod terminal;
 pub mod window;
 
 pub use frame::{Frame, FrameError, FrameProblem};
-pub use layout::{EXIT_FAILED, EXIT_FINISHED, EXIT_NO_WINDOW, WINDOW_BYTES};
+pub use layout::{EXIT_FAILED, EXIT_FINISHED, EXIT_NO_WINDOW, LARGE_WINDOW_BYTES, WINDOW_BYTES};
 pub use payload::{Blob, PayloadError};
 pub use ring::{Polled, RingProblem, RingReader, RingWriter};
 pub use terminal::Stream;

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::layout::{WINDOW_BYTES, WORD};
+use crate::layout::WORD;
 use crate::window::Window;
 use rustix::fd::AsFd;
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
@@ -28,6 +28,11 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
+    /// How long the range is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Maps the first `bytes` of a file, shared.
     pub(crate) fn of_file(file: impl AsFd, bytes: usize) -> io::Result<Self> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
@@ -99,12 +104,12 @@ impl Window {
     /// The guest's end: memory that it has mapped. [`Self::check`] says whether there is a window.
     ///
     /// # Safety
-    /// `start` is a multiple of 8, and as long as the value lives, what is accessed of `start..start + WINDOW_BYTES` is mapped
+    /// `start` is a multiple of 8, and as long as the value lives, what is accessed of `start..start + bytes` is mapped
     /// and used in no other way: the header always, [`Self::payload_part`] for the payload,
     /// [`crate::RingWriter::parts`] for the ring.
-    pub unsafe fn from_raw(start: NonNull<u8>) -> Self {
+    pub unsafe fn from_raw(start: NonNull<u8>, bytes: usize) -> Self {
         // SAFETY: the caller's promise is the same.
-        Self::over(unsafe { Mapping::from_raw(start, WINDOW_BYTES) })
+        Self::over(unsafe { Mapping::from_raw(start, bytes) })
     }
 }
 

@@ -6,7 +6,7 @@
 //! then the contents    in the same order, each filled up with zeros to whole words
 //! ```
 
-use crate::layout::{AT_PAYLOAD_BYTES, PAYLOAD_BYTES_MAX, PAYLOAD_OFFSET, WORD};
+use crate::layout::{AT_PAYLOAD_BYTES, WORD};
 use crate::window::{Window, WindowError};
 use std::io::{self, Write};
 
@@ -55,10 +55,12 @@ pub struct Blob {
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
     /// More than the window holds.
-    #[error("the payload has {bytes} bytes, the window holds {PAYLOAD_BYTES_MAX}")]
+    #[error("the payload has {bytes} bytes, the window holds {most}")]
     TooLarge {
         /// How many.
         bytes: usize,
+        /// How many it holds.
+        most: usize,
     },
     /// The host has no room for it.
     #[error(transparent)]
@@ -121,12 +123,14 @@ pub fn lay(window: &Window, blobs: &[(&str, &[u8])]) -> Result<(), PayloadError>
     }
     blobs.iter().for_each(|(_, content)| words.extend(to_words(content)));
     let bytes = words.len() * WORD;
-    if bytes > PAYLOAD_BYTES_MAX {
-        return Err(PayloadError::TooLarge { bytes });
+    let place = window.payload_place();
+    let too_large = PayloadError::TooLarge { bytes, most: place.len() };
+    if bytes > place.len() {
+        return Err(too_large);
     }
-    window.take_room(PAYLOAD_OFFSET..PAYLOAD_OFFSET + bytes)?;
-    if !window.mapping.write(PAYLOAD_OFFSET, &words) {
-        return Err(PayloadError::TooLarge { bytes });
+    window.take_room(place.start..place.start + bytes)?;
+    if !window.mapping.write(place.start, &words) {
+        return Err(too_large);
     }
     window.mapping.store(AT_PAYLOAD_BYTES, bytes as u64);
     Ok(())
@@ -139,13 +143,13 @@ pub fn lay(window: &Window, blobs: &[(&str, &[u8])]) -> Result<(), PayloadError>
 pub fn blobs(window: &Window) -> Result<Vec<Blob>, PayloadError> {
     let damaged = |problem: String| PayloadError::Table { problem };
     let part = window.payload_part();
-    let count = window.mapping.load(PAYLOAD_OFFSET);
+    let count = window.mapping.load(part.start);
     if count == 0 || count > BLOBS_MAX {
         return Err(damaged(format!("{count} blobs")));
     }
     let mut table = vec![0; count as usize * ENTRY_WORDS];
-    let mut offset = PAYLOAD_OFFSET + WORD + table.len() * WORD;
-    if offset > part.end || !window.mapping.read(PAYLOAD_OFFSET + WORD, &mut table) {
+    let mut offset = part.start + WORD + table.len() * WORD;
+    if offset > part.end || !window.mapping.read(part.start + WORD, &mut table) {
         return Err(damaged(format!("{count} blobs in {} bytes", part.len())));
     }
     let mut blobs = Vec::new();
@@ -215,6 +219,7 @@ pub(crate) fn to_words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::{LARGE_WINDOW_BYTES, PAYLOAD_BYTES_MAX, PAYLOAD_OFFSET, WINDOW_BYTES};
     use crate::window::tests::in_memory;
     use proptest::prelude::*;
 
@@ -248,6 +253,17 @@ mod tests {
                 let _ = unpack(&window, &blob, io::sink());
             }
         }
+    }
+
+    #[test]
+    fn a_larger_window_has_room_for_a_larger_payload() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let window = Window::create_of(&directory.path().join("window"), LARGE_WINDOW_BYTES).expect("made");
+        let large = vec![7; PAYLOAD_BYTES_MAX];
+        lay(&window, &[(AGENT, b"agent"), ("large", &large)]).expect("laid");
+        window.check().expect("a window");
+        assert_eq!(window.payload_part().start, WINDOW_BYTES);
+        assert!(unpacked(&window) == [(AGENT.to_owned(), b"agent".to_vec()), ("large".to_owned(), large)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::layout::{
     AT_DROPPED, AT_GO, AT_HEARTBEAT, AT_MAGIC, AT_PAYLOAD_BYTES, AT_RING_BYTES, AT_VERSION, GO, HEADER_BYTES, MAGIC,
-    PAYLOAD_BYTES_MAX, PAYLOAD_OFFSET, RING_BYTES, RING_OFFSET, VERSION, WINDOW_BYTES,
+    PAYLOAD_OFFSET, RING_BYTES, RING_OFFSET, TERMINAL_OFFSET, VERSION, WINDOW_BYTES,
 };
 use crate::mapping::Mapping;
 use rustix::fs::FallocateFlags;
@@ -72,11 +72,19 @@ impl Window {
     /// # Errors
     /// [`WindowError::File`].
     pub fn create(path: &Path) -> Result<Self, WindowError> {
+        Self::create_of(path, WINDOW_BYTES)
+    }
+
+    /// The same of so many bytes, [`WINDOW_BYTES`] or more: the payload of a larger window lies behind the ring, and takes all the room there.
+    ///
+    /// # Errors
+    /// [`WindowError::File`].
+    pub fn create_of(path: &Path, bytes: usize) -> Result<Self, WindowError> {
         let failed = |doing| move |source| WindowError::File { doing, path: path.to_owned(), source };
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(path).map_err(failed("create"))?;
-        file.set_len(WINDOW_BYTES as u64).map_err(failed("size"))?;
-        let mapping = Mapping::of_file(&file, WINDOW_BYTES).map_err(failed("map"))?;
+        file.set_len(bytes as u64).map_err(failed("size"))?;
+        let mapping = Mapping::of_file(&file, bytes).map_err(failed("map"))?;
         let window = Self { mapping, file: Some((file, path.to_owned())) };
         window.take_room(0..HEADER_BYTES)?;
         window.take_room(RING_OFFSET..RING_OFFSET + RING_BYTES_TAKEN)?;
@@ -115,7 +123,7 @@ impl Window {
         if version != VERSION {
             return Err(WindowError::OtherVersion { seen: version });
         }
-        if payload > PAYLOAD_BYTES_MAX as u64 || ring != RING_BYTES as u64 {
+        if payload > self.payload_place().len() as u64 || ring != RING_BYTES as u64 {
             return Err(WindowError::Sizes { payload, ring });
         }
         Ok(())
@@ -131,10 +139,19 @@ impl Window {
         self.mapping.load(AT_GO) == GO
     }
 
-    /// Which bytes of the window are header and payload; cut to what is possible.
+    /// Which bytes of the window a payload may have.
+    pub(crate) fn payload_place(&self) -> Range<usize> {
+        match self.mapping.bytes() {
+            WINDOW_BYTES => PAYLOAD_OFFSET..TERMINAL_OFFSET,
+            bytes => WINDOW_BYTES..bytes,
+        }
+    }
+
+    /// Which bytes of the window are the payload; cut to what is possible.
     pub fn payload_part(&self) -> Range<usize> {
         let bytes = usize::try_from(self.mapping.load(AT_PAYLOAD_BYTES)).unwrap_or(usize::MAX);
-        0..PAYLOAD_OFFSET + bytes.min(PAYLOAD_BYTES_MAX)
+        let place = self.payload_place();
+        place.start..place.start + bytes.min(place.len())
     }
 
     /// The guest shows that it is alive; once every [`crate::layout::HEARTBEAT_NANOS`].
@@ -204,7 +221,7 @@ pub(crate) mod tests {
             refusal(),
             "the window's header says 18446744073709551615 bytes of payload and 0 bytes of ring: that is not possible"
         );
-        assert_eq!(window.payload_part(), 0..PAYLOAD_OFFSET + PAYLOAD_BYTES_MAX);
+        assert_eq!(window.payload_part(), PAYLOAD_OFFSET..TERMINAL_OFFSET);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::error::{Doing, GuestError};
 use crate::sys::window::WindowMapping;
-use ktstr_channel::layout::{HEARTBEAT_NANOS, WINDOW_BYTES};
+use ktstr_channel::layout::{HEARTBEAT_NANOS, LARGE_WINDOW_BYTES, WINDOW_BYTES};
 use ktstr_channel::ports::WINDOW_PARAMETER;
 use ktstr_channel::{payload, Blob, Frame, RingWriter, Window};
 use ktstr_model::{Event, GuestNanos, What};
@@ -31,16 +31,21 @@ impl Reporter {
     /// What is in the way.
     pub fn open() -> Result<Self, GuestError> {
         let command_line = fs::read_to_string("/proc/cmdline").doing(|| "read /proc/cmdline".into())?;
-        Self::over(Path::new("/dev/mem"), window_address(&command_line)?)
+        let (address, bytes) = window_place(&command_line)?;
+        Self::at(Path::new("/dev/mem"), address, bytes)
     }
 
-    /// Reaches the window at `address` of `memory`.
+    /// Reaches a window of the usual size at `address` of `memory`.
     ///
     /// # Errors
     /// What is in the way.
     pub fn over(memory: &Path, address: u64) -> Result<Self, GuestError> {
+        Self::at(memory, address, WINDOW_BYTES)
+    }
+
+    fn at(memory: &Path, address: u64, bytes: usize) -> Result<Self, GuestError> {
         let doing = || format!("map the window at {address:#x} of {}", memory.display());
-        let mapping = WindowMapping::open(memory, address)
+        let mapping = WindowMapping::open(memory, address, bytes)
             .doing(doing)
             .map_err(|error| error.hint("the kernel has to be built with CONFIG_DEVMEM, and not locked down"))?;
         mapping.window().check().doing(doing)?;
@@ -156,8 +161,8 @@ impl Reporter {
     }
 }
 
-/// Physical address of the window.
-fn window_address(command_line: &str) -> Result<u64, GuestError> {
+/// Physical address of the window, and its size.
+fn window_place(command_line: &str) -> Result<(u64, usize), GuestError> {
     let doing = "find the window";
     let value = command_line.split_whitespace().find_map(|word| word.strip_prefix(WINDOW_PARAMETER));
     let value = value.ok_or_else(|| {
@@ -166,12 +171,13 @@ fn window_address(command_line: &str) -> Result<u64, GuestError> {
             format!("there is no {WINDOW_PARAMETER}0x<address>,<bytes> on the kernel's command line"),
         )
     })?;
-    let address = value.split_once(',').and_then(|(address, bytes)| {
+    let place = value.split_once(',').and_then(|(address, bytes)| {
         let address = u64::from_str_radix(address.strip_prefix("0x")?, 16).ok()?;
-        (bytes.parse() == Ok(WINDOW_BYTES)).then_some(address)
+        let bytes = bytes.parse().ok().filter(|bytes| [WINDOW_BYTES, LARGE_WINDOW_BYTES].contains(bytes))?;
+        Some((address, bytes))
     });
-    address
-        .ok_or_else(|| GuestError::new(doing, format!("{WINDOW_PARAMETER}{value} is not 0x<address>,{WINDOW_BYTES}")))
+    let known = format!("{WINDOW_BYTES} or {LARGE_WINDOW_BYTES}");
+    place.ok_or_else(|| GuestError::new(doing, format!("{WINDOW_PARAMETER}{value} is not 0x<address>,{known}")))
 }
 
 #[cfg(test)]
@@ -250,12 +256,13 @@ pub(crate) mod tests {
 
     #[test]
     fn the_command_line_says_where_the_window_is() {
-        let address = |text: &str| window_address(text).map_err(|error| error.problem);
-        assert_eq!(address("quiet ktstr.window=0x100000000,67108864 x\n"), Ok(0x1_0000_0000));
+        let place = |text: &str| window_place(text).map_err(|error| error.problem);
+        assert_eq!(place("quiet ktstr.window=0x100000000,67108864 x\n"), Ok((0x1_0000_0000, WINDOW_BYTES)));
+        assert_eq!(place("ktstr.window=0x2,268435456"), Ok((2, LARGE_WINDOW_BYTES)));
         let missing = "there is no ktstr.window=0x<address>,<bytes> on the kernel's command line";
-        assert_eq!(address("quiet"), Err(missing.into()));
+        assert_eq!(place("quiet"), Err(missing.into()));
         for text in ["ktstr.window=0x1,5", "ktstr.window=1,67108864", "ktstr.window=0x1"] {
-            assert_eq!(address(text), Err(format!("{text} is not 0x<address>,67108864")));
+            assert_eq!(place(text), Err(format!("{text} is not 0x<address>,67108864 or 268435456")));
         }
     }
 

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)]
 
-use ktstr_channel::layout::{HEADER_BYTES, WINDOW_BYTES};
+use ktstr_channel::layout::HEADER_BYTES;
 use ktstr_channel::Window;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
@@ -31,22 +31,22 @@ pub struct WindowMapping {
 }
 
 impl WindowMapping {
-    /// Finds the window at physical `address` of `memory` (`/dev/mem`), and maps its header. The addresses that it takes are
+    /// Finds the window of so many bytes at physical `address` of `memory` (`/dev/mem`), and maps its header. The addresses that it takes are
     /// never given back.
     ///
     /// # Errors
     /// That of the kernel, which may not have `/dev/mem` or not give this memory away.
-    pub fn open(memory: &Path, address: u64) -> io::Result<Self> {
+    pub fn open(memory: &Path, address: u64, bytes: usize) -> io::Result<Self> {
         // Without O_SYNC the mapping is write-back cached like other memory.
         let memory = rustix::fs::open(memory, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::NORESERVE);
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory that is in use.
-        let start = unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), WINDOW_BYTES, access, flags) }?;
+        let start = unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), bytes, access, flags) }?;
         let start = NonNull::new(start).ok_or_else(|| io::Error::other("mapped at address 0"))?;
         // SAFETY: all of the range is mapped from here on (by zeroed memory where no chunk of the window is yet), is page
         // aligned, and is used through this value only.
-        let window = unsafe { Window::from_raw(start.cast()) };
-        let mut mapping = Self { memory, address, start, mapped: vec![false; WINDOW_BYTES / CHUNK], window };
+        let window = unsafe { Window::from_raw(start.cast(), bytes) };
+        let mut mapping = Self { memory, address, start, mapped: vec![false; bytes / CHUNK], window };
         mapping.need(0..HEADER_BYTES)?;
         Ok(mapping)
     }

@@ -31,6 +31,19 @@ pub(crate) enum Command {
     /// Boots a machine for a person, with a shell on this terminal, or for one command. Exit status: that of the shell or the command, 128 and
     /// the number of the signal that ended it, 125 if it did not come to it.
     Shell(Box<ShellArgs>),
+    /// Runs a command on a saved host for virtual machines, as the rule for tests there asks for it.
+    #[command(hide = true)]
+    Nested(NestedArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NestedArgs {
+    /// What runs where.
+    #[arg(long)]
+    pub(crate) request: PathBuf,
+    /// Added to the command.
+    #[arg(last = true)]
+    pub(crate) words: Vec<String>,
 }
 
 #[derive(Debug, Args)]

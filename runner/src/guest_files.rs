@@ -1,6 +1,5 @@
 //! Files on their way into the guest, in one part of the payload, which has room for so much.
 
-use crate::inputs::SCHEDULER_BYTES_MAX;
 use ktstr_channel::archive::append;
 
 /// Permissions of a program.
@@ -33,16 +32,16 @@ impl GuestFiles {
         self.sizes.push((content.len(), path.to_owned()));
     }
 
-    /// The part of the payload, if there is room for it beside `others` bytes.
-    pub(crate) fn within(mut self, others: usize) -> Result<Vec<u8>, TooLarge> {
+    /// The part of the payload, if there is room for it and `others` bytes in `most`.
+    pub(crate) fn within(mut self, others: usize, most: usize) -> Result<Vec<u8>, TooLarge> {
         let bytes = self.bytes.len().saturating_add(others);
-        if bytes <= SCHEDULER_BYTES_MAX {
+        if bytes <= most {
             return Ok(self.bytes);
         }
         self.sizes.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
         let named = self.sizes.iter().take(NAMED).map(|(size, path)| format!("{path} {}", mebibytes(*size)));
         let largest = named.collect::<Vec<_>>().join(", ");
-        Err(TooLarge { bytes: mebibytes(bytes), most: mebibytes(SCHEDULER_BYTES_MAX), largest })
+        Err(TooLarge { bytes: mebibytes(bytes), most: mebibytes(most), largest })
     }
 }
 

@@ -6,6 +6,7 @@ use crate::planning::Contents;
 use crate::scheduler::{self, ClosureError, SchedulerPaths};
 use crate::snapshot::{self, Expansion, Snapshot};
 use ktstr_channel::layout::PAYLOAD_BYTES_MAX;
+use ktstr_channel::{LARGE_WINDOW_BYTES, WINDOW_BYTES};
 use ktstr_model::case::Input;
 use ktstr_model::{Case, SchedulerPlan, StartMode};
 use ktstr_recording::Sha256Sum;
@@ -144,6 +145,8 @@ fn what_to_try(what: &str) -> &'static str {
 
 /// Most bytes of the files of a scheduler, or of a shell: what the payload has besides the agent and the plan.
 pub(crate) const SCHEDULER_BYTES_MAX: usize = (PAYLOAD_BYTES_MAX >> 20 << 20) - (3 << 20);
+/// The same of a machine that boots others.
+pub(crate) const HOST_BYTES_MAX: usize = LARGE_WINDOW_BYTES - WINDOW_BYTES - (3 << 20);
 
 /// Packs the scheduler that cases have under test, if they have one. What is wrong with it is wrong before anything boots.
 pub(crate) fn load_scheduler(

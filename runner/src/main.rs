@@ -101,6 +101,7 @@ fn command(command: &Command) -> Result<u8, (u8, String)> {
         Command::Kernel(args) => read(kernel(args).map_err(Into::into)),
         Command::Snapshot(args) => status_of(snapshot::snapshot_file(args).map(|()| Verdict::Pass)),
         Command::Shell(args) => shell::shell(args).map_err(|error| no_shell(&error)),
+        Command::Nested(args) => shell::nested(args).map_err(|error| no_shell(&error)),
     }
 }
 

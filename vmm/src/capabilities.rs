@@ -20,6 +20,8 @@ pub struct Capabilities {
     pub repeatable: bool,
     /// Whether machines can be saved and start from a save.
     pub saves: bool,
+    /// The clocks under which CPUs can have virtualization ([`crate::MachineSpec::virtualization`]).
+    pub virtualization: &'static [Clock],
 }
 
 impl Capabilities {
@@ -61,6 +63,30 @@ impl Capabilities {
         self.check_node_memory(topology, path)
     }
 
+    /// Refuses CPUs with virtualization where there are none.
+    ///
+    /// # Errors
+    /// What would do.
+    pub fn check_virtualization(&self, clock: Clock) -> Result<(), FieldError> {
+        if self.virtualization.contains(&clock) {
+            return Ok(());
+        }
+        let problem = format!(
+            "CPUs with virtualization on the back end {} under the {} clock",
+            self.backend.name(),
+            clock.name()
+        );
+        let hint = match self.virtualization {
+            [] => "this back end has none".to_owned(),
+            clocks => clocks
+                .iter()
+                .map(|clock| format!("clock = \"{}\" would do", clock.name()))
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        Err(FieldError::new("virtualization", problem).hint(hint))
+    }
+
     fn check_node_memory(&self, topology: &Topology, path: &str) -> Result<(), FieldError> {
         let nodes = u64::from(topology.numa_nodes());
         let least = NODE_MEMORY_MIN.0 * nodes;
@@ -89,6 +115,7 @@ mod tests {
         exit_code_max: 127,
         repeatable: true,
         saves: false,
+        virtualization: &[],
     };
 
     fn refusal(nodes: u32, llcs: u32, memory: Option<u64>, clock: Clock) -> String {
@@ -142,5 +169,17 @@ mod tests {
         let topology = Topology::new(1, 1, 1, 1).expect("can be");
         let error = real_only.check(&topology, Clock::Virtual, "t").expect_err("refused").to_string();
         assert_eq!(error, "clock: the back end kvm has no virtual clock");
+    }
+
+    #[test]
+    fn refuses_virtualization_where_there_is_none() {
+        let refusal = |virtualization| {
+            let error =
+                Capabilities { virtualization, ..SMALL }.check_virtualization(Clock::Virtual).expect_err("refused");
+            error.to_string()
+        };
+        let problem = "virtualization: CPUs with virtualization on the back end tcg under the virtual clock";
+        assert_eq!(refusal(&[Clock::Real]), format!("{problem}; clock = \"real\" would do"));
+        assert_eq!(refusal(&[]), format!("{problem}; this back end has none"));
     }
 }

@@ -13,6 +13,9 @@ pub struct MachineSpec {
     pub topology: Topology,
     /// What guest time follows.
     pub clock: Clock,
+    /// Whether the CPUs have AMD's virtualization (SVM), so that the guest can be a host itself. A machine for tests of virtual machines, not of
+    /// schedulers: vendor and caches are not those of the others.
+    pub virtualization: bool,
     /// Under the virtual clock: what varies the run. What the guest drew before a save is in the save: a machine that starts from it
     /// takes no other seed for that, and what varies it comes through its window.
     pub seed: u64,

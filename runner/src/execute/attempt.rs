@@ -165,6 +165,7 @@ impl<'a> Attempt<'a> {
             start,
             topology: topology.clone(),
             clock: *clock,
+            virtualization: false,
             seed: *seed,
             kernel,
             initramfs,

@@ -8,7 +8,7 @@ mod closure;
 mod program;
 
 use crate::guest_files::{GuestFiles, EXECUTABLE, READABLE};
-use crate::inputs::{self, InputError};
+use crate::inputs::{self, InputError, SCHEDULER_BYTES_MAX};
 pub(crate) use closure::ClosureError;
 use ktstr_channel::payload::{KERNEL_CONFIG, SCHEDULER_LIBRARIES, SCHEDULER_PROGRAMS};
 use ktstr_model::{SchedulerPlan, SchedulerSpec};
@@ -57,7 +57,9 @@ pub(crate) fn load(paths: &SchedulerPaths, plan: &SchedulerPlan) -> Result<Vec<u
     if let Some(config) = &paths.config {
         archive.add(KERNEL_CONFIG, READABLE, &inputs::read("kernel configuration", config)?);
     }
-    archive.within(0).map_err(|too_large| InputError::SchedulerTooLarge { name: plan.name.clone(), too_large })
+    archive
+        .within(0, SCHEDULER_BYTES_MAX)
+        .map_err(|too_large| InputError::SchedulerTooLarge { name: plan.name.clone(), too_large })
 }
 
 /// Where the libraries of this machine are, for `ktstr run`.
@@ -146,7 +148,7 @@ mod tests {
         let mut archive = GuestFiles::default();
         archive.add("/run/ktstr/bin/scx_x", EXECUTABLE, &vec![0; 30 << 20]);
         archive.add("/run/ktstr/lib/libc.so.6", EXECUTABLE, &vec![0; 2 << 20]);
-        let too_large = archive.within(0).expect_err("refused");
+        let too_large = archive.within(0, SCHEDULER_BYTES_MAX).expect_err("refused");
         let error = InputError::SchedulerTooLarge { name: "scx_x".into(), too_large }.to_string();
         assert_eq!(
             error,

@@ -3,7 +3,7 @@
 use super::choose::choose;
 use super::signals::Signals;
 use super::tools::installed_busybox;
-use super::Shell;
+use super::{Origin, Shell};
 use crate::cli::{ShellArgs, ShellOptions, TestShellArgs};
 use crate::given::{given_files, given_kernel, GivenFiles};
 use crate::image::KernelInfo;
@@ -56,9 +56,9 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8, SessionError> {
         topology,
         kernel_args: args.kernel_args.clone(),
         scheduler,
-        kernel,
+        origin: Origin::Boot { kernel, init },
+        virtualization: false,
         release: info.release,
-        init,
         agent,
         emulator,
         backend: Backend::Tcg,
@@ -95,9 +95,9 @@ pub(crate) fn of_test(file: &Path, program: &Path, args: &TestShellArgs) -> Resu
         topology: chosen.case.topology.clone(),
         kernel_args: chosen.case.kernel_args.clone(),
         scheduler: plan.zip(launch.inputs.scheduler),
-        kernel,
+        origin: Origin::Boot { kernel, init },
+        virtualization: false,
         release: info.release.clone(),
-        init,
         agent: launch.inputs.agent,
         emulator: launch.inputs.emulator,
         backend: spec.backend,

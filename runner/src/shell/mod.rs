@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! command line, or launch file of a test ──given──▶ Shell
+//! request for a command on a saved host ──nested──▶ Shell
 //! Shell ──machine──▶ Conversation: terminal ◀──▶ streams in the window ◀──▶ shell in the guest ──▶ exit status
 //! ```
 //!
-//! The machine is that of a case, but for its clock, and boots. Nothing is recorded and nothing is judged.
+//! The machine is that of a case, but for its clock, and boots; or it is a host for other machines, and was saved. Nothing is recorded and nothing is judged.
 
 mod choose;
 mod conversation;
 mod given;
+mod nested;
 mod notices;
 mod signals;
 mod terminal;
@@ -17,17 +19,19 @@ mod tools;
 mod typed;
 
 pub(crate) use given::{of_test, shell};
+pub(crate) use nested::nested;
 
 use crate::cli::ShellOptions;
 use crate::execute::in_full;
 use crate::image;
-use crate::inputs;
+use crate::inputs::{self, HOST_BYTES_MAX, SCHEDULER_BYTES_MAX};
 use crate::scheduler::{self, SchedulerPaths};
 use crate::session::{backend, host, usage, SessionError};
+use crate::snapshot::window_bytes;
 use conversation::{Broken, Conversation};
-use ktstr_channel::{payload, Window, WINDOW_BYTES};
+use ktstr_channel::{payload, Window};
 use ktstr_model::{Backend, Clock, SchedulerPlan, ShellPlan, Topology};
-use ktstr_vmm::{command_line, Emulator, Machine, MachineSpec, Start};
+use ktstr_vmm::{command_line, Emulator, Machine, MachineSpec, SavedMachine, Start};
 use notices::Notices;
 use signals::{Interrupted, Signals};
 use std::os::unix::process::ExitStatusExt;
@@ -47,10 +51,10 @@ struct Shell {
     topology: Topology,
     kernel_args: Vec<String>,
     scheduler: Option<(SchedulerPlan, SchedulerPaths)>,
-    /// Prepared.
-    kernel: PathBuf,
+    origin: Origin,
+    /// Whether its CPUs have that. Then there is more room for files, too.
+    virtualization: bool,
     release: String,
-    init: PathBuf,
     agent: PathBuf,
     emulator: Emulator,
     backend: Backend,
@@ -58,6 +62,14 @@ struct Shell {
     options: ShellOptions,
     /// What else the person could have taken.
     others: Vec<String>,
+}
+
+/// What the machine begins with.
+enum Origin {
+    /// A prepared kernel and stage one.
+    Boot { kernel: PathBuf, init: PathBuf },
+    /// The packed save of a machine that has booted.
+    Saved(PathBuf),
 }
 
 impl Shell {
@@ -71,22 +83,22 @@ impl Shell {
         let scheduler = self.scheduler.as_ref().map(|(plan, paths)| scheduler::load(paths, plan));
         let scheduler = scheduler.transpose().map_err(usage)?;
         let also = scheduler.as_ref().map_or(0, Vec::len);
-        let tools = tools::pack(&self.busybox, &self.options.files, also).map_err(usage)?;
+        let most = if self.virtualization { HOST_BYTES_MAX } else { SCHEDULER_BYTES_MAX };
+        let tools = tools::pack(&self.busybox, &self.options.files, also, most).map_err(usage)?;
         tools.warnings.iter().for_each(|text| eprintln!("ktstr: WARNING: {text}"));
         let scratch = tempfile::Builder::new().prefix("ktstr-shell-").tempdir().map_err(host)?;
         let window = self.window(&scratch.path().join("window"), &tools, scheduler.as_deref())?;
-        let initramfs = scratch.path().join("initramfs.cpio");
-        let init = inputs::read("guest program", &self.init).map_err(host)?;
-        std::fs::write(&initramfs, image::initramfs(&init)).map_err(host)?;
+        let (start, kernel, initramfs) = self.start(scratch.path())?;
         let spec = MachineSpec {
-            start: Start::Boot,
+            start,
             topology: self.topology.clone(),
             clock: self.options.clock,
+            virtualization: self.virtualization,
             seed: SEED,
-            kernel: self.kernel.clone(),
-            initramfs: Some(initramfs),
+            kernel,
+            initramfs,
             command_line: command_line(
-                Some((backend.window_at(&self.topology), WINDOW_BYTES as u64)),
+                Some((backend.window_at(&self.topology), window_bytes(self.virtualization) as u64)),
                 &self.kernel_args,
             ),
             window: Some(scratch.path().join("window")),
@@ -95,6 +107,24 @@ impl Shell {
         self.announce();
         let machine = backend.start(&spec).map_err(host)?;
         self.converse(machine, &window, signals)
+    }
+
+    /// What the machine begins with, made of files in `scratch`.
+    fn start(&self, scratch: &Path) -> Result<(Start, PathBuf, Option<PathBuf>), SessionError> {
+        match &self.origin {
+            Origin::Boot { kernel, init } => {
+                let initramfs = scratch.join("initramfs.cpio");
+                let init = inputs::read("guest program", init).map_err(host)?;
+                std::fs::write(&initramfs, image::initramfs(&init)).map_err(host)?;
+                Ok((Start::Boot, kernel.clone(), Some(initramfs)))
+            }
+            Origin::Saved(file) => {
+                let directory = scratch.join("saved");
+                std::fs::create_dir(&directory).map_err(host)?;
+                let saved = SavedMachine::unpack(file, &directory).map_err(host)?;
+                Ok((Start::Saved(saved), PathBuf::new(), None))
+            }
+        }
     }
 
     /// What can be known before any file is read.
@@ -116,7 +146,7 @@ impl Shell {
 
     /// The window with everything that the guest is to do.
     fn window(&self, path: &Path, tools: &Tools, scheduler: Option<&[u8]>) -> Result<Window, SessionError> {
-        let window = Window::create(path).map_err(host)?;
+        let window = Window::create_of(path, window_bytes(self.virtualization)).map_err(host)?;
         window.with_terminal().map_err(host)?;
         let (rows, columns) = terminal::size();
         window.set_terminal_size(rows, columns);

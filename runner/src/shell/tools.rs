@@ -44,8 +44,8 @@ pub(super) fn installed_busybox(search_path: Option<&OsStr>) -> Result<PathBuf, 
     candidates.into_iter().find(|path| path.is_file()).ok_or(ToolsError::NoBusybox)
 }
 
-/// Reads and packs `busybox` and `files`, by their paths in the guest; `also` bytes go into the guest besides them.
-pub(super) fn pack(busybox: &Path, files: &[(String, PathBuf)], also: usize) -> Result<Tools, ToolsError> {
+/// Reads and packs `busybox` and `files`, by their paths in the guest, which has room for `most` bytes; `also` go into it besides them.
+pub(super) fn pack(busybox: &Path, files: &[(String, PathBuf)], also: usize, most: usize) -> Result<Tools, ToolsError> {
     let mut archive = GuestFiles::default();
     archive.add(TOOLS, EXECUTABLE, &read_busybox(busybox)?);
     let mut warnings = Vec::new();
@@ -68,7 +68,7 @@ pub(super) fn pack(busybox: &Path, files: &[(String, PathBuf)], also: usize) -> 
         }
         archive.add(guest, metadata.permissions().mode() & 0o777, &content);
     }
-    let archive = archive.within(also).map_err(ToolsError::TooLarge)?;
+    let archive = archive.within(also, most).map_err(ToolsError::TooLarge)?;
     Ok(Tools { archive, warnings })
 }
 
@@ -107,12 +107,13 @@ fn capital(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inputs::SCHEDULER_BYTES_MAX;
     use std::fs;
 
     fn refused(busybox: &Path, files: &[(&str, &Path)]) -> String {
         let files: Vec<(String, PathBuf)> =
             files.iter().map(|(guest, path)| ((*guest).into(), (*path).into())).collect();
-        pack(busybox, &files, 0).expect_err("refused").to_string()
+        pack(busybox, &files, 0, SCHEDULER_BYTES_MAX).expect_err("refused").to_string()
     }
 
     #[test]
@@ -143,7 +144,7 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o750)).expect("sets");
         let busybox = directory.path().join("busybox");
         fs::write(&busybox, tiny_static()).expect("writes");
-        let tools = pack(&busybox, &[("/opt/x".into(), file)], 0).expect("packs");
+        let tools = pack(&busybox, &[("/opt/x".into(), file)], 0, SCHEDULER_BYTES_MAX).expect("packs");
         let mut archive = tools.archive.as_slice();
         let first = ktstr_channel::archive::next(&mut archive).expect("an archive").expect("a file");
         assert_eq!((first.path.as_str(), first.mode), (TOOLS, 0o755));

@@ -51,6 +51,7 @@ pub(crate) fn attach(
         start: Start::Saved(of.booted.clone()),
         topology: of.topology.clone(),
         clock: of.clock,
+        virtualization: false,
         seed: super::make::SEED,
         kernel: PathBuf::new(),
         initramfs: None,

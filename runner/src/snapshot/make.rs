@@ -4,7 +4,7 @@ use crate::image;
 use crate::inputs::InputError;
 use ktstr_channel::payload::PayloadError;
 use ktstr_channel::ports::SAVE_PARAMETER;
-use ktstr_channel::{RingReader, Window, WindowError, WINDOW_BYTES};
+use ktstr_channel::{RingReader, Window, WindowError, LARGE_WINDOW_BYTES, WINDOW_BYTES};
 use ktstr_model::event::GuestFailure;
 use ktstr_model::{Clock, Topology, What};
 use ktstr_vmm::{command_line, Gpa, MachineBackend, MachineSpec, SavedError, Start, StartError};
@@ -22,6 +22,8 @@ pub(crate) struct SnapshotOf<'a> {
     pub(crate) init: &'a [u8],
     pub(crate) topology: &'a Topology,
     pub(crate) clock: Clock,
+    /// Whether it is to boot machines itself.
+    pub(crate) virtualization: bool,
     /// Added to the kernel's command line.
     pub(crate) kernel_args: &'a [String],
 }
@@ -65,15 +67,17 @@ pub(crate) fn make(
     std::fs::write(&initramfs, image::initramfs(of.init))
         .map_err(|source| MakeError::Write { path: initramfs.clone(), source })?;
     // The guest reaches its window before it is saved, and the host lays nothing into it.
-    let window = Window::create(&at("window"))?;
+    let window_bytes = window_bytes(of.virtualization);
+    let window = Window::create_of(&at("window"), window_bytes)?;
     let spec = MachineSpec {
         start: Start::Boot,
         topology: of.topology.clone(),
         clock: of.clock,
+        virtualization: of.virtualization,
         seed: SEED,
         kernel: of.kernel.to_owned(),
         initramfs: Some(initramfs),
-        command_line: kernel_line(backend.window_at(of.topology), of.kernel_args),
+        command_line: line_with(backend.window_at(of.topology), window_bytes, of.kernel_args),
         window: Some(at("window")),
         directory: directory.path().to_owned(),
     };
@@ -92,11 +96,24 @@ pub(super) fn directory_beside(output: &Path) -> Result<tempfile::TempDir, MakeE
     directory.map_err(|source| MakeError::Write { path: beside.to_owned(), source })
 }
 
-/// The command line of the kernel in a snapshot.
+/// The window of a machine that boots others has their kernels and programs in it.
+pub(crate) fn window_bytes(virtualization: bool) -> usize {
+    if virtualization {
+        LARGE_WINDOW_BYTES
+    } else {
+        WINDOW_BYTES
+    }
+}
+
+/// The command line of the kernel in a snapshot for cases.
 pub(crate) fn kernel_line(window_at: Gpa, kernel_args: &[String]) -> String {
+    line_with(window_at, WINDOW_BYTES, kernel_args)
+}
+
+fn line_with(window_at: Gpa, window_bytes: usize, kernel_args: &[String]) -> String {
     let arguments: Vec<String> =
         std::iter::once(SAVE_PARAMETER.to_owned()).chain(kernel_args.iter().cloned()).collect();
-    command_line(Some((window_at, WINDOW_BYTES as u64)), &arguments)
+    command_line(Some((window_at, window_bytes as u64)), &arguments)
 }
 
 /// What the guest said in its window about why it could not go on.

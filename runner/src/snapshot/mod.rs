@@ -18,7 +18,7 @@ mod store;
 
 pub(crate) use attach::{attach, unattached, AttachmentOf};
 pub(crate) use find::find;
-pub(crate) use make::{kernel_line, make, MakeError, SnapshotOf};
+pub(crate) use make::{kernel_line, make, window_bytes, MakeError, SnapshotOf};
 pub(crate) use request::snapshot_file;
 pub(crate) use store::{Store, ToAttach};
 

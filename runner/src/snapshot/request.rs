@@ -36,6 +36,9 @@ struct Boot {
     kernel: PathBuf,
     kernel_args: Vec<String>,
     topology: TopologySpec,
+    /// Whether it is to boot machines itself.
+    #[serde(default)]
+    virtualization: bool,
 }
 
 /// A machine with a scheduler attached.
@@ -74,11 +77,15 @@ pub(crate) fn snapshot_file(args: &SnapshotArgs) -> Result<(), SessionError> {
 
 fn boot(request: &Boot, output: &Path) -> Result<(), SessionError> {
     let (backend, topology) = machine(request.backend, &request.emulator, &request.topology, request.clock)?;
+    if request.virtualization {
+        backend.capabilities().check_virtualization(request.clock).map_err(usage)?;
+    }
     let of = SnapshotOf {
         kernel: &request.kernel,
         init: &guest_program(&request.init)?,
         topology: &topology,
         clock: request.clock,
+        virtualization: request.virtualization,
         kernel_args: &request.kernel_args,
     };
     make(backend.as_ref(), &of, output, &|| false).map_err(host)
@@ -173,6 +180,8 @@ mod tests {
         assert!(status == 2 && text.ends_with("version 9 is not 2"), "{text}");
         let (status, text) = refusal(&JSON.replace("\"cores_per_llc\": 2", "\"cores_per_llc\": 64"));
         assert!(status == 2 && text.contains("at most 32 under the virtual clock"), "{text}");
+        let (status, text) = refusal(&JSON.replace("\"boot\": {", "\"boot\": {\"virtualization\": true, "));
+        assert!(status == 2 && text.ends_with("under the virtual clock; clock = \"real\" would do"), "{text}");
         let (status, text) = refusal(JSON);
         assert!(status == 3 && text.starts_with("cannot read the guest program /nowhere/init"), "{text}");
         let (status, text) = refusal(&JSON.replace("\"tcg\"", "\"kvm\""));

@@ -53,8 +53,14 @@ impl Store {
             let booted = match paths.booted.entry(label) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
-                    let of =
-                        SnapshotOf { kernel: &self.kernel, init: &self.init, topology, clock: *clock, kernel_args };
+                    let of = SnapshotOf {
+                        kernel: &self.kernel,
+                        init: &self.init,
+                        topology,
+                        clock: *clock,
+                        virtualization: false,
+                        kernel_args,
+                    };
                     entry.insert(self.booted(backend, &of, stop)?)
                 }
             };
@@ -162,7 +168,14 @@ mod tests {
         let other = Topology::new(1, 2, 1, 1).expect("can be");
         let name = |digest: &str, topology: &Topology, clock, args: &[String]| {
             store(digest).name(
-                &SnapshotOf { kernel: Path::new("k"), init: b"", topology, clock, kernel_args: args },
+                &SnapshotOf {
+                    kernel: Path::new("k"),
+                    init: b"",
+                    topology,
+                    clock,
+                    virtualization: false,
+                    kernel_args: args,
+                },
                 Gpa(0x1_0000_0000),
             )
         };

@@ -2,6 +2,7 @@
 
 use super::files;
 use super::memory_map::{node_bytes, WINDOW_BYTES_MAX};
+use crate::MachineSpec;
 use ktstr_model::{Clock, Topology};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
@@ -42,6 +43,8 @@ pub(super) struct Boot<'a> {
 
 /// The CPU model: its dies are last-level caches on QEMU 10 and 11. Newer ones abort with dies, `max` puts L3 elsewhere.
 const CPU_MODEL: &str = "SapphireRapids";
+/// All that the emulator can do, by AMD's vendor, which Linux wants to see for SVM. Its L3 is not the die's.
+const CPU_MODEL_WITH_SVM: &str = "max,+svm";
 /// From this APIC id on CPUs need interrupt remapping to be reached (Intel SDM vol. 3A, 11.12: x2APIC ids of 32 bits).
 const X2APIC_FROM: u32 = 255;
 /// One instruction is 2^3 ns: guest time passes at 125 million instructions a second.
@@ -49,19 +52,14 @@ const ICOUNT_SHIFT: u32 = 3;
 const MIB: u64 = 1 << 20;
 
 /// All arguments of a machine that starts stopped.
-pub(super) fn arguments(
-    topology: &Topology,
-    clock: Clock,
-    seed: u64,
-    origin: Origin<'_>,
-    inherited: &Inherited,
-) -> Vec<OsString> {
+pub(super) fn arguments(spec: &MachineSpec, origin: Origin<'_>, inherited: &Inherited) -> Vec<OsString> {
+    let topology = &spec.topology;
     let mut line = Line::default();
     line.words(&["-nodefaults", "-no-user-config", "-display none", "-no-reboot", "-S"]);
     control(&mut line, inherited.control);
     console(&mut line);
     line.pair("-d", "cpu_reset").pair("-D", files::RESETS);
-    machine(&mut line, topology, inherited.window.is_some());
+    machine(&mut line, spec, inherited.window.is_some());
     // The guest's writes to the files of a save stay with the machine; other files are the guest's memory.
     let sharing = if matches!(origin, Origin::Saved { .. }) { "share=off,readonly=on,rom=off" } else { "share=on" };
     memory(&mut line, topology, &inherited.ram, sharing);
@@ -73,9 +71,9 @@ pub(super) fn arguments(
         );
         line.pair("-device", "nvdimm,memdev=window,id=nvdimm-window");
     }
-    time(&mut line, clock);
-    if clock == Clock::Virtual {
-        line.pair("-seed", seed.to_string());
+    time(&mut line, spec.clock);
+    if spec.clock == Clock::Virtual {
+        line.pair("-seed", spec.seed.to_string());
     }
     match origin {
         Origin::Boot(boot) => kernel(&mut line, boot),
@@ -93,12 +91,12 @@ pub(super) fn arguments(
 }
 
 /// The options that a machine has in common with those that can start from its save, in the order of the command line.
-pub(super) fn identity(topology: &Topology, clock: Clock, window: bool) -> Vec<String> {
+pub(super) fn identity(spec: &MachineSpec, window: bool) -> Vec<String> {
     let mut line = Line::default();
-    machine(&mut line, topology, window);
-    memory(&mut line, topology, &[], "");
-    nodes(&mut line, topology);
-    time(&mut line, clock);
+    machine(&mut line, spec, window);
+    memory(&mut line, &spec.topology, &[], "");
+    nodes(&mut line, &spec.topology);
+    time(&mut line, spec.clock);
     let words: Vec<String> = line.0.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
     words.chunks(2).map(|pair| pair.join(" ")).collect()
 }
@@ -135,11 +133,12 @@ fn console(line: &mut Line) {
     line.pair("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", ktstr_channel::ports::EXIT_PORT));
 }
 
-fn machine(line: &mut Line, topology: &Topology, window: bool) {
+fn machine(line: &mut Line, spec: &MachineSpec, window: bool) {
+    let topology = &spec.topology;
     let memory = if topology.numa_nodes() == 1 { ",memory-backend=ram0" } else { "" };
     let window = if window { ",nvdimm=on" } else { "" };
     line.pair("-M", format!("q35,smm=off,sata=off,smbus=off,i8042=off,vmport=off{memory}{window}"));
-    line.pair("-cpu", CPU_MODEL);
+    line.pair("-cpu", if spec.virtualization { CPU_MODEL_WITH_SVM } else { CPU_MODEL });
     let (sockets, dies) = (topology.numa_nodes(), topology.llcs_per_node());
     let (cores, threads) = (topology.cores_per_llc(), topology.threads_per_core());
     line.pair("-smp", format!("{},sockets={sockets},dies={dies},cores={cores},threads={threads}", topology.cpus()));

@@ -9,7 +9,7 @@ use crate::saved::{self, Description, STATE};
 use crate::{
     Capabilities, Gpa, GuestMemory, Machine, MachineBackend, MachineSpec, SavedError, SavedMachine, Start, StartError,
 };
-use ktstr_model::{Backend, Clock, Mebibytes, Topology};
+use ktstr_model::{Backend, Clock, FieldError, Mebibytes, Topology};
 use serde_json::json;
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
@@ -30,6 +30,8 @@ const CAPABILITIES: Capabilities = Capabilities {
     exit_code_max: 127,
     repeatable: true,
     saves: true,
+    // SVM does not run with the emulator's instruction count.
+    virtualization: &[Clock::Real],
 };
 
 /// Makes emulated machines.
@@ -42,6 +44,14 @@ impl TcgBackend {
     /// A back end that uses `emulator`; whether it is there is seen at the first start.
     pub fn new(emulator: Emulator) -> Self {
         Self { emulator }
+    }
+
+    fn check_spec(&self, spec: &MachineSpec) -> Result<(), FieldError> {
+        self.check(&spec.topology, spec.clock, "topology")?;
+        if spec.virtualization {
+            CAPABILITIES.check_virtualization(spec.clock)?;
+        }
+        Ok(())
     }
 
     fn boot(&self, spec: &MachineSpec) -> Result<(Launched, GuestMemory), StartError> {
@@ -106,7 +116,7 @@ impl MachineBackend for TcgBackend {
     }
 
     fn start(&self, spec: &MachineSpec) -> Result<Box<dyn Machine>, StartError> {
-        self.check(&spec.topology, spec.clock, "topology")?;
+        self.check_spec(spec)?;
         let (mut launched, memory) = match &spec.start {
             Start::Boot => self.boot(spec)?,
             Start::Saved(saved) => self.start_saved(spec, saved)?,
@@ -124,7 +134,7 @@ impl MachineBackend for TcgBackend {
         into: &Path,
         give_up: &mut dyn FnMut(Duration) -> Option<String>,
     ) -> Result<SavedMachine, StartError> {
-        self.check(&spec.topology, spec.clock, "topology")?;
+        self.check_spec(spec)?;
         let unwritable = |path: &Path, source| SavedError::File { doing: "write", path: path.to_owned(), source };
         std::fs::create_dir_all(into).map_err(|source| unwritable(into, source))?;
         let ram = match &spec.start {
@@ -148,7 +158,7 @@ fn describe(spec: &MachineSpec, launched: &Launched) -> Description {
     Description {
         format: saved::FORMAT,
         emulator: launched.version.clone(),
-        machine: identity(&spec.topology, spec.clock, window.is_some()),
+        machine: identity(spec, window.is_some()),
         window,
         host: (spec.clock == Clock::Real).then(saved::real_clock_host),
         files: Vec::new(),

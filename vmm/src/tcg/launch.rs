@@ -58,7 +58,7 @@ pub(super) fn launch(
         ram: ram.iter().map(|file| file.as_raw_fd()).collect(),
         window: window.as_ref().map(|window| (window.file.as_raw_fd(), window.bytes)),
     };
-    let arguments = arguments(&spec.topology, spec.clock, spec.seed, origin, &inherited);
+    let arguments = arguments(spec, origin, &inherited);
     let mut open = inherited.ram;
     open.push(inherited.control);
     open.extend(inherited.window.map(|(file, _)| file));

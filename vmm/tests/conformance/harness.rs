@@ -44,6 +44,7 @@ impl Prepared {
             start: Start::Boot,
             topology: one_cpu(),
             clock: Clock::Real,
+            virtualization: false,
             seed: 1,
             kernel,
             initramfs: None,

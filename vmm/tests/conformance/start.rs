@@ -1,6 +1,7 @@
 //! Machines that do not come up, and why.
 
-use crate::harness::{emulator, Prepared};
+use crate::harness::{emulator, one_cpu, Prepared};
+use ktstr_model::Clock;
 use ktstr_testing::micro_guest;
 use ktstr_vmm::{Emulator, MachineBackend, StartError, TcgBackend};
 
@@ -48,4 +49,10 @@ fn a_machine_that_is_beyond_the_limits() {
     prepared.spec.topology = ktstr_model::Topology::new(1, 300, 1, 1).expect("can be");
     let error = refusal(emulator(), &prepared).to_string();
     assert!(error.starts_with("machine refused: topology: 1n300l1c1t has 300 CPUs"), "{error}");
+    let mut prepared = Prepared::new(&micro_guest::idle()).under(one_cpu(), Clock::Virtual);
+    prepared.spec.virtualization = true;
+    let error = refusal(emulator(), &prepared).to_string();
+    let expected =
+        "machine refused: virtualization: CPUs with virtualization on the back end tcg under the virtual clock";
+    assert!(error.starts_with(expected), "{error}");
 }

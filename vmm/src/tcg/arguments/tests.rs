@@ -1,13 +1,29 @@
 //! The command lines of some machines.
 
 use super::*;
+use crate::Start;
 use ktstr_model::topology::TopologySpec;
 use ktstr_model::Mebibytes;
+
+fn spec(topology: &Topology, clock: Clock) -> MachineSpec {
+    MachineSpec {
+        start: Start::Boot,
+        topology: topology.clone(),
+        clock,
+        virtualization: false,
+        seed: 7,
+        kernel: "k".into(),
+        initramfs: None,
+        command_line: String::new(),
+        window: None,
+        directory: "d".into(),
+    }
+}
 
 fn line(topology: &Topology, clock: Clock, window: Option<(RawFd, u64)>) -> String {
     let boot = Boot { kernel: Path::new("/k/a,b"), initramfs: Some(Path::new("/i")), command_line: "quiet a=b" };
     let inherited = Inherited { control: 9, ram: (20..20 + topology.numa_nodes() as RawFd).collect(), window };
-    let words = arguments(topology, clock, 7, Origin::Boot(boot), &inherited);
+    let words = arguments(&spec(topology, clock), Origin::Boot(boot), &inherited);
     let text = words.join(OsStr::new(" ")).into_string().expect("text");
     text.replace(" -", "\n-")
 }
@@ -77,7 +93,7 @@ fn a_save_can_be_stopped_by_its_guest_and_what_starts_from_it_shares_nothing() {
     let topology = Topology::new(1, 1, 1, 1).expect("can be");
     let inherited = Inherited { control: 9, ram: vec![20], window: None };
     let words = |origin| {
-        let words = arguments(&topology, Clock::Virtual, 7, origin, &inherited);
+        let words = arguments(&spec(&topology, Clock::Virtual), origin, &inherited);
         words.join(OsStr::new(" ")).into_string().expect("text")
     };
     let save = words(Origin::Save(Boot { kernel: Path::new("/k"), initramfs: None, command_line: "quiet" }));
@@ -106,7 +122,11 @@ fn the_identity_of_a_machine_holds_what_its_saves_depend_on() {
 -accel tcg,thread=single
 -icount shift=3,sleep=off
 -rtc base=2026-01-01T00:00:00,clock=vm";
-    assert_eq!(identity(&topology, Clock::Virtual, true).join("\n"), expected);
+    let machine = spec(&topology, Clock::Virtual);
+    assert_eq!(identity(&machine, true).join("\n"), expected);
+    // A save of the one does not fit the other.
+    let with_svm = identity(&MachineSpec { virtualization: true, ..machine }, true);
+    assert_eq!(with_svm.get(1).map(String::as_str), Some("-cpu max,+svm"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ load("//rules/private:debian_kernel.bzl", "debian_kernel")
 load("//rules/private:kernel_hub.bzl", "kernel_hub")
 
 _KERNELS = Label("//kernels:debian.lock.json")
+_MODULES = Label("//kernels:modules.lock.json")
 _EMULATOR = Label("//tools/emulator:debian.lock.json")
 _LIBRARIES = Label("//tools/libraries:debian.lock.json")
 _TOOLS = Label("//tools/guest:debian.lock.json")
@@ -15,6 +16,7 @@ def _ktstr_impl(mctx):
     for name, kernel in json.decode(mctx.read(_KERNELS))["kernels"].items():
         debian_kernel(name = _PREFIX + name, packages = json.encode(kernel["packages"]), release = kernel["release"])
     kernel_hub(name = "ktstr_kernels", lock = _KERNELS, prefix = _PREFIX)
+    debian_files(name = "ktstr_host_modules", lock = _MODULES, refresh = "modules", target = "modules")
     debian_emulator(name = "ktstr_emulator", lock = _EMULATOR)
     debian_files(name = "ktstr_libraries", lock = _LIBRARIES, refresh = "libraries", target = "libraries")
     debian_files(name = "ktstr_tools", lock = _TOOLS, refresh = "tools", target = "busybox")
@@ -22,5 +24,5 @@ def _ktstr_impl(mctx):
 
 ktstr = module_extension(
     implementation = _ktstr_impl,
-    doc = "Repositories of the kernels, the emulator, the libraries and the tools that tests run with.",
+    doc = "Repositories of the kernels, modules of one of them, the emulator, the libraries and the tools that tests run with.",
 )

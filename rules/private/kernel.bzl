@@ -34,6 +34,8 @@ def _ktstr_prebuilt_kernel_impl(ctx):
     )
     return [
         DefaultInfo(files = depset([image])),
+        # For a virtual machine that unpacks it by itself.
+        OutputGroupInfo(packed = depset([ctx.file.image])),
         KtstrKernelInfo(arch = ctx.attr.arch, config = ctx.file.config, image = image, info = info),
     ]
 

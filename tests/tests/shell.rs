@@ -2,7 +2,7 @@
 
 use ktstr_tests::{argument, children, executable, ktstr, said, Bare, Pty, Said};
 use rustix::process::{kill_process, Pid, Signal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Runs the shell of a target.
 fn shell(target: &str, arguments: &[&str]) -> Said {
@@ -139,6 +139,12 @@ fn without_bazel() {
     assert_eq!((ran.status, ran.stdout.as_str()), (Some(0), "enabled\n1\n2\n"), "{}", ran.stderr);
     let ran = bare.shell("boots.shell", &["--timeout", "1", "--exec", "sleep 1000"]);
     ran.expect(125, &["ERROR: the shell was ended by the timeout of 1 s"]);
+}
+
+#[test]
+fn a_command_on_a_saved_host_gets_its_words_and_gives_its_status() {
+    let ran = said(Path::new("tests/nested/ends.sh"), &["a b", "it's $HOME"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (Some(7), "<a b><it's $HOME>"), "{}", ran.stderr);
 }
 
 #[test]

@@ -131,6 +131,14 @@ impl Topology {
         group(index, self.threads_per_core, self.llcs * self.cores_per_llc)
     }
 
+    /// APIC id of CPU `cpu`: temporary until merged.
+    pub fn apic_id(&self, cpu: u32) -> u32 {
+        let bits = |count: u32| 32 - (count - 1).leading_zeros();
+        let (t, c, l) = (self.threads_per_core, self.cores_per_llc, self.llcs_per_node());
+        let (tb, cb, lb) = (bits(t), bits(c), bits(l));
+        cpu % t | (cpu / t % c) << tb | (cpu / t / c % l) << (tb + cb) | (cpu / t / c / l) << (tb + cb + lb)
+    }
+
     /// Largest APIC id: each level is padded to a power of two (Intel SDM vol. 3A, 10.9.1; QEMU include/hw/i386/topology.h).
     pub fn largest_apic_id(&self) -> u32 {
         let bits = |count: u32| 32 - (count - 1).leading_zeros();

@@ -10,8 +10,8 @@ pub struct Section {
     pub bytes: Vec<u8>,
 }
 
-const HEADER_BYTES: usize = 52;
-const PROGRAM_HEADER_BYTES: usize = 32;
+const HEADER_BYTES: usize = 64;
+const PROGRAM_HEADER_BYTES: usize = 56;
 const PAGE_BYTES: usize = 4096;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
@@ -20,7 +20,7 @@ const FLAGS_RWX: u32 = 7;
 /// `XEN_ELFNOTE_PHYS32_ENTRY` (xen/include/public/elfnote.h).
 const PHYS32_ENTRY: u32 = 18;
 
-/// A 32-bit ELF executable with `sections`, entered at `entry`.
+/// A 64-bit ELF executable with `sections`, entered at `entry`: the container that kernels have, whatever the code in it is.
 ///
 /// ```text
 /// 0       header, program headers (one a section, one for the note), note
@@ -46,23 +46,27 @@ pub fn pvh_image(entry: u32, sections: &[Section]) -> Vec<u8> {
 }
 
 fn header(entry: u32, program_headers: u16) -> Vec<u8> {
-    let mut bytes = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    let (executable, i386) = (2u16, 3u16);
+    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let (executable, x86_64, version, flags) = (2u16, 62u16, 1u32, 0u32);
     bytes.extend(executable.to_le_bytes());
-    bytes.extend(i386.to_le_bytes());
-    for word in [1, entry, HEADER_BYTES as u32, 0, 0] {
-        bytes.extend(u32::to_le_bytes(word));
-    }
+    bytes.extend(x86_64.to_le_bytes());
+    bytes.extend(version.to_le_bytes());
     let section_headers = 0;
-    for half in [HEADER_BYTES as u16, PROGRAM_HEADER_BYTES as u16, program_headers, 40, section_headers, 0] {
+    for word in [u64::from(entry), HEADER_BYTES as u64, section_headers] {
+        bytes.extend(word.to_le_bytes());
+    }
+    bytes.extend(flags.to_le_bytes());
+    for half in [HEADER_BYTES as u16, PROGRAM_HEADER_BYTES as u16, program_headers, 64, 0, 0] {
         bytes.extend(half.to_le_bytes());
     }
     bytes
 }
 
 fn program_header(kind: u32, offset: usize, address: u32, bytes: usize, align: usize) -> Vec<u8> {
-    let (offset, bytes, align) = (offset as u32, bytes as u32, align as u32);
-    [kind, offset, address, address, bytes, bytes, FLAGS_RWX, align].into_iter().flat_map(u32::to_le_bytes).collect()
+    let (address, bytes) = (u64::from(address), bytes as u64);
+    let words = [offset as u64, address, address, bytes, bytes, align as u64];
+    let kind_and_flags = [kind, FLAGS_RWX].into_iter().flat_map(u32::to_le_bytes);
+    kind_and_flags.chain(words.into_iter().flat_map(u64::to_le_bytes)).collect()
 }
 
 fn entry_note(entry: u32) -> Vec<u8> {
@@ -86,6 +90,6 @@ mod tests {
         assert_eq!(&image[note_at..note_at + 20], b"\x04\0\0\0\x04\0\0\0\x12\0\0\0Xen\0\0\0\x10\0");
         // The second program header: where the file has the section, and where it is loaded.
         let second = &image[HEADER_BYTES + PROGRAM_HEADER_BYTES..];
-        assert_eq!(&second[4..12], b"\0\x20\0\0\0\0\x20\0");
+        assert_eq!(&second[8..24], b"\0\x20\0\0\0\0\0\0\0\0\x20\0\0\0\0\0");
     }
 }

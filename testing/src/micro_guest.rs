@@ -212,7 +212,7 @@ pub fn topology_leaves() -> MicroGuest {
 }
 
 /// Loads the first word of the window at guest-physical `window`, stores it, incremented, in the window's second page, and exits
-/// with 0. The window lies above 4 GiB, so the guest maps it: PAE with 2 MiB pages.
+/// with 0. The window lies above 4 GiB, so the guest maps it: long mode's tables with 2 MiB pages, under code that stays 32-bit.
 pub fn window(window: u64) -> MicroGuest {
     let root = TABLES.to_le_bytes();
     let first = WINDOW_VIEW.to_le_bytes();
@@ -223,6 +223,10 @@ pub fn window(window: u64) -> MicroGuest {
         (&[0x0f, 0x22, 0xe0], "mov  cr4, eax"),
         (&[0xb8, root[0], root[1], root[2], root[3]], "mov  eax, TABLES"),
         (&[0x0f, 0x22, 0xd8], "mov  cr3, eax"),
+        (&[0xb9, 0x80, 0x00, 0x00, 0xc0], "mov  ecx, 0xc0000080 ; EFER"),
+        (&[0x0f, 0x32], "rdmsr"),
+        (&[0x0d, 0x00, 0x01, 0x00, 0x00], "or   eax, 0x100 ; LME"),
+        (&[0x0f, 0x30], "wrmsr"),
         (&[0x0f, 0x20, 0xc0], "mov  eax, cr0"),
         (&[0x0d, 0x00, 0x00, 0x00, 0x80], "or   eax, 0x80000000  ; PG"),
         (&[0x0f, 0x22, 0xc0], "mov  cr0, eax"),
@@ -237,10 +241,10 @@ pub fn window(window: u64) -> MicroGuest {
     guest
 }
 
-/// Three pages: the table of four GiB, a directory that maps the first 2 MiB to themselves, a directory that maps
+/// Four pages: the root, the table of its first 512 GiB, a directory that maps the first 2 MiB to themselves, a directory that maps
 /// [`WINDOW_VIEW`] to `window`.
 fn page_tables(window: u64) -> Vec<u8> {
-    let (present, writable, large) = (1u64, 2u64, 0x80u64);
+    let (usable, large) = (0b11u64, 0x80u64);
     let page = |index: u32| u64::from(TABLES + index * PAGE_BYTES);
     let table = |entries: &[u64]| {
         let mut bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
@@ -248,9 +252,10 @@ fn page_tables(window: u64) -> Vec<u8> {
         bytes
     };
     [
-        table(&[page(1) | present, page(2) | present]),
-        table(&[present | writable | large]),
-        table(&[window | present | writable | large]),
+        table(&[page(1) | usable]),
+        table(&[page(2) | usable, page(3) | usable]),
+        table(&[usable | large]),
+        table(&[window | usable | large]),
     ]
     .concat()
 }
@@ -278,6 +283,6 @@ mod tests {
     fn an_image_holds_code_and_tables() {
         let image = window(0x1_0000_0000).image();
         assert_eq!(&image[0x1000..0x1003], b"\x0f\x20\xe0");
-        assert_eq!(&image[0x4000..0x4008], &(0x1_0000_0083u64).to_le_bytes());
+        assert_eq!(&image[0x5000..0x5008], &(0x1_0000_0083u64).to_le_bytes());
     }
 }

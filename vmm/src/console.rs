@@ -1,5 +1,6 @@
 //! The guest's console as a file that grows, and what a kernel says there at its end.
 
+use crate::StartError;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
@@ -24,6 +25,12 @@ impl ConsoleTail {
     /// The file cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: File::open(path)?, offset: 0 })
+    }
+
+    /// Makes the file at `path` and follows it: a console is there before what writes to it.
+    pub(crate) fn create(path: &Path) -> Result<Self, StartError> {
+        let made = File::create(path).and_then(|_| Self::open(path));
+        made.map_err(|source| StartError::File { what: "console", path: path.into(), source })
     }
 
     /// What was appended since the last call, at most 1 MiB of it.

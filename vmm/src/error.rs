@@ -19,6 +19,14 @@ pub enum StartError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The host has no KVM, or this process may not use it.
+    #[error("no KVM: {} cannot be used; load kvm_intel or kvm_amd and let this user open it, or take the back end tcg", device.display())]
+    NoKvm {
+        /// The device.
+        device: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A file of the machine cannot be used.
     #[error("cannot use the {what} {}", path.display())]
     File {

@@ -1,7 +1,7 @@
 //! The emulator's command line: a pure function of the machine.
 
 use super::files;
-use super::memory_map::{node_bytes, WINDOW_BYTES_MAX};
+use crate::memory_map::{node_bytes, WINDOW_BYTES_MAX};
 use crate::MachineSpec;
 use ktstr_model::{Clock, Topology};
 use std::ffi::{OsStr, OsString};

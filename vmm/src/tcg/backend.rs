@@ -4,8 +4,10 @@ use super::arguments::{identity, Boot, Origin};
 use super::launch::{launch, Launched, START_TIMEOUT};
 use super::machine::TcgMachine;
 use super::restore::{restore, settle};
-use super::{memory_map, ram, save, stub, Emulator};
+use super::private::private;
+use super::{save, stub, Emulator};
 use crate::saved::{self, Description, STATE};
+use crate::{memory_map, ram};
 use crate::{
     Capabilities, Gpa, GuestMemory, Machine, MachineBackend, MachineSpec, SavedError, SavedMachine, Start, StartError,
 };
@@ -65,7 +67,7 @@ impl TcgBackend {
     fn start_saved(&self, spec: &MachineSpec, saved: &SavedMachine) -> Result<(Launched, GuestMemory), StartError> {
         let ram = ram::open_in(saved.directory(), &spec.topology)?;
         let mut launched = self.restored(spec, saved, &ram, None)?;
-        let memory = ram::private(launched.process.id(), &spec.topology, &ram, launched.window.take())?;
+        let memory = private(launched.process.id(), &spec.topology, &ram, launched.window.take())?;
         Ok((launched, memory))
     }
 

@@ -1,32 +1,22 @@
 //! From a spec to an emulator that answers and stands still: open files → process → conversation.
 
 use super::arguments::{arguments, Inherited, Origin};
-use super::memory_map::{self, WINDOW_BYTES_MAX};
 use super::process::Process;
 use super::qmp::Qmp;
 use super::{files, Emulator};
 use crate::console::ConsoleTail;
-use crate::spec::WINDOW_ALIGNMENT;
+use crate::window::OpenWindow;
 use crate::{Gpa, MachineError, MachineSpec, StartError};
 use serde_json::{json, Value};
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Time for an emulator to come up; with 250 CPUs on a busy host that is seconds.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// A window that is open, with its size and its place.
-#[derive(Debug)]
-pub(super) struct OpenWindow {
-    pub(super) file: File,
-    pub(super) bytes: u64,
-    pub(super) at: Gpa,
-}
 
 /// A machine whose CPUs stand still.
 #[derive(Debug)]
@@ -48,9 +38,9 @@ pub(super) fn launch(
     also: &[RawFd],
 ) -> Result<Launched, StartError> {
     let invocation = emulator.invocation()?;
-    let window = spec.window.as_deref().map(|path| open_window(path, spec)).transpose()?;
+    let window = OpenWindow::of(spec)?;
     let console_path = spec.directory.join(files::CONSOLE);
-    let console = make_console(&console_path)?;
+    let console = ConsoleTail::create(&console_path)?;
     let (control, theirs) =
         UnixStream::pair().map_err(|source| StartError::Host { doing: "make the control socket", source })?;
     let inherited = Inherited {
@@ -108,23 +98,4 @@ fn explain(error: MachineError, process: &mut Process) -> StartError {
         Some(status) => StartError::EmulatorEnded { status: status.to_string(), log },
         None => StartError::EmulatorUnusable { problem: error.to_string(), log },
     }
-}
-
-fn open_window(path: &Path, spec: &MachineSpec) -> Result<OpenWindow, StartError> {
-    let unusable = |source| StartError::File { what: "window", path: path.into(), source };
-    let file = File::options().read(true).write(true).open(path).map_err(unusable)?;
-    let bytes = file.metadata().map_err(unusable)?.len();
-    if bytes == 0 || bytes > WINDOW_BYTES_MAX || !bytes.is_multiple_of(WINDOW_ALIGNMENT) {
-        return Err(StartError::WindowSize { path: path.into(), bytes, granule: WINDOW_ALIGNMENT });
-    }
-    Ok(OpenWindow { file, bytes, at: memory_map::window_at(&spec.topology) })
-}
-
-/// The console is there before the emulator, so that it can be followed from the start.
-fn make_console(path: &Path) -> Result<ConsoleTail, StartError> {
-    let open = || -> io::Result<ConsoleTail> {
-        File::create(path)?;
-        ConsoleTail::open(path)
-    };
-    open().map_err(|source| StartError::File { what: "console", path: path.into(), source })
 }

@@ -2,9 +2,10 @@
 
 use super::launch::{Launched, START_TIMEOUT};
 use super::qmp::{poll_until, Qmp};
+use crate::patience::{not_reached, Patience};
 use super::restore::agree;
 use crate::console::find_panic;
-use crate::{MachineError, MachineSpec, SavedError, Start, StartError};
+use crate::{MachineError, MachineSpec, Start, StartError};
 use rustix::event::{PollFd, PollFlags};
 use serde_json::{json, Value};
 use std::os::fd::RawFd;
@@ -12,18 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at the CPU time.
 const LOOK: Duration = Duration::from_millis(50);
-/// CPU time for the way to the save: a kernel boots in 2 to 6 seconds with 4 CPUs, in 29 with 32 under the virtual clock.
-const CPU_BASE: Duration = Duration::from_secs(40);
-const CPU_PER_CPU: Duration = Duration::from_secs(4);
-/// Host time for a machine that uses hardly any CPU time: all its CPUs have halted. Generous: the host itself may have slept.
-const IDLE: Duration = Duration::from_secs(120);
-/// Less CPU time than this in [`IDLE`] is no work: an emulator whose CPUs have halted still serves its timers.
-const BUSY_CPU: Duration = Duration::from_millis(500);
 /// Between two questions whether the state is written, which takes about 10 ms.
 const POLL: Duration = Duration::from_millis(2);
-/// How much of the console an error carries.
-const CONSOLE_BYTES_MAX: usize = 2048;
-
 /// What ends the way to a save, once there is a reason; it is told the CPU time so far.
 pub(super) type GiveUp<'a> = &'a mut dyn FnMut(Duration) -> Option<String>;
 
@@ -60,14 +51,14 @@ fn wait_for_stop(
                 return Err(StartError::EmulatorEnded { status: status.to_string(), log });
             }
             refuse_panic(launched)?;
-            return Err(not_reached(launched, format!("the machine ended ({status}): {log}")));
+            return Err(not_reached(format!("the machine ended ({status}): {log}"), &mut launched.console).into());
         }
         let cpu_time = launched.process.cpu_time();
         if let Some(reason) = give_up(cpu_time) {
-            return Err(not_reached(launched, reason));
+            return Err(not_reached(reason, &mut launched.console).into());
         }
-        if patience.as_mut().is_some_and(|patience| patience.is_over(cpu_time, Instant::now())) {
-            return Err(not_reached(launched, format!("it did not within {} s of CPU time", cpu_time.as_secs())));
+        if let Some(reason) = patience.as_mut().and_then(|patience| patience.reason(cpu_time, Instant::now())) {
+            return Err(not_reached(reason, &mut launched.console).into());
         }
         let process = launched.process.as_pollable();
         let control = launched.qmp.as_pollable();
@@ -81,43 +72,9 @@ fn wait_for_stop(
 fn refuse_panic(launched: &mut Launched) -> Result<(), StartError> {
     let path = launched.console_path.clone();
     match find_panic(&path).map_err(|source| StartError::File { what: "console", path, source })? {
-        Some(message) => Err(not_reached(launched, format!("the kernel panicked: {message}"))),
+        Some(message) => Err(not_reached(format!("the kernel panicked: {message}"), &mut launched.console).into()),
         None => Ok(()),
     }
-}
-
-/// How long a guest may take. The host's clock says little on a busy host, so that it is CPU time that counts.
-struct Patience {
-    cpu_max: Duration,
-    /// When the emulator last used CPU time, and how much it had used by then.
-    busy_at: Instant,
-    busy_cpu: Duration,
-}
-
-impl Patience {
-    fn new(cpus: u32, now: Instant) -> Self {
-        Self { cpu_max: CPU_BASE + CPU_PER_CPU * cpus, busy_at: now, busy_cpu: Duration::ZERO }
-    }
-
-    fn is_over(&mut self, cpu_time: Duration, now: Instant) -> bool {
-        if cpu_time.saturating_sub(self.busy_cpu) >= BUSY_CPU {
-            (self.busy_at, self.busy_cpu) = (now, cpu_time);
-        }
-        cpu_time > self.cpu_max || now.saturating_duration_since(self.busy_at) > IDLE
-    }
-}
-
-fn not_reached(launched: &mut Launched, seen: String) -> StartError {
-    let mut console = Vec::new();
-    while let Ok(bytes) = launched.console.read_new() {
-        if bytes.is_empty() {
-            break;
-        }
-        console = bytes;
-    }
-    let start = console.len().saturating_sub(CONSOLE_BYTES_MAX);
-    let console = String::from_utf8_lossy(console.get(start..).unwrap_or_default()).into_owned();
-    SavedError::NotReached { seen, console }.into()
 }
 
 fn write_state(qmp: &mut Qmp, state: RawFd) -> Result<(), MachineError> {
@@ -137,25 +94,5 @@ fn write_state(qmp: &mut Qmp, state: RawFd) -> Result<(), MachineError> {
             }
             _ => std::thread::sleep(POLL),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn a_guest_is_late_by_cpu_time_and_not_because_the_host_is_busy() {
-        let now = Instant::now();
-        let late = |cpu_time, host_time| Patience::new(4, now).is_over(cpu_time, now + host_time);
-        assert!(!late(SECOND * 56, SECOND * 60));
-        assert!(late(SECOND * 57, SECOND * 60));
-        assert!(!late(Duration::ZERO, SECOND * 119));
-        assert!(late(Duration::ZERO, SECOND * 121));
-        // Half a percent of a CPU for an hour.
-        let mut starved = Patience::new(4, now);
-        assert!((1..60).all(|minute| !starved.is_over(SECOND * minute / 2, now + SECOND * 60 * minute)));
     }
 }

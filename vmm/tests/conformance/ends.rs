@@ -1,7 +1,6 @@
 //! Each way in which a machine ends, told from every other.
 
-use crate::harness::{exit_of, until, Prepared, PATIENCE};
-use ktstr_model::Clock;
+use crate::harness::{clocks, exit_of, until, Prepared, PATIENCE};
 use ktstr_testing::{micro_guest, MicroGuest};
 use ktstr_vmm::{console, Exit};
 use std::time::Duration;
@@ -36,12 +35,14 @@ fn triple_fault() {
 }
 
 #[test]
-fn every_end_is_the_same_under_the_virtual_clock() {
-    let run = |guest: &MicroGuest| Prepared::new(guest).under(crate::harness::one_cpu(), Clock::Virtual).run().0;
-    assert_eq!(run(&micro_guest::exit(3)), Exit::Guest { code: 3 });
-    assert_eq!(run(&micro_guest::power_off()), Exit::PowerOff);
-    assert_eq!(run(&micro_guest::reset()), Exit::Reboot);
-    assert_eq!(run(&micro_guest::triple_fault()), Exit::TripleFault);
+fn every_end_is_the_same_under_each_clock() {
+    for clock in clocks() {
+        let run = |guest: &MicroGuest| Prepared::new(guest).under(crate::harness::one_cpu(), clock).run().0;
+        assert_eq!(run(&micro_guest::exit(3)), Exit::Guest { code: 3 });
+        assert_eq!(run(&micro_guest::power_off()), Exit::PowerOff);
+        assert_eq!(run(&micro_guest::reset()), Exit::Reboot);
+        assert_eq!(run(&micro_guest::triple_fault()), Exit::TripleFault);
+    }
 }
 
 #[test]

@@ -2,13 +2,28 @@
 
 use ktstr_model::{Clock, Topology};
 use ktstr_testing::MicroGuest;
-use ktstr_vmm::{Emulator, Exit, Machine, MachineBackend, MachineSpec, SavedMachine, Start, TcgBackend};
+use ktstr_vmm::{Emulator, Exit, KvmBackend, Machine, MachineBackend, MachineSpec, SavedMachine, Start, TcgBackend};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const VARIABLE: &str = "KTSTR_EMULATOR";
+const BACKEND: &str = "KTSTR_BACKEND";
+
+/// Whether the suite runs on KVM; otherwise on the emulator. Where the two may differ stands in `main.rs`.
+pub(crate) fn on_kvm() -> bool {
+    match std::env::var(BACKEND).as_deref() {
+        Ok("kvm") => true,
+        Ok("tcg") | Err(_) => false,
+        Ok(other) => panic!("{BACKEND} is {other}: kvm or tcg"),
+    }
+}
+
+/// The clocks that the back end offers.
+pub(crate) fn clocks() -> Vec<Clock> {
+    backend().capabilities().clocks.iter().map(|(clock, _)| *clock).collect()
+}
 
 pub(crate) fn emulator() -> Emulator {
     let Some(path) = std::env::var_os(VARIABLE).map(PathBuf::from) else {
@@ -22,6 +37,9 @@ pub(crate) fn emulator() -> Emulator {
 }
 
 pub(crate) fn backend() -> Box<dyn MachineBackend> {
+    if on_kvm() {
+        return Box::new(KvmBackend);
+    }
     Box::new(TcgBackend::new(emulator()))
 }
 

@@ -9,19 +9,20 @@ use std::process::{Command, Stdio};
 /// Set in the process that this test starts as an owner: where it writes that its machine runs.
 const OWNER: &str = "KTSTR_TEST_OWNER";
 
-/// Processes whose working directory is `directory`: an emulator runs in its machine's.
-fn processes_in(directory: &Path) -> usize {
+/// Whether a process has something open in `directory`, as what runs a machine has its console.
+fn is_held(directory: &Path) -> bool {
     let processes = std::fs::read_dir("/proc").expect("reads").filter_map(Result::ok);
-    processes.filter(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == directory)).count()
+    let open = processes.filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok()).flatten();
+    open.filter_map(Result::ok).any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path.starts_with(directory)))
 }
 
 #[test]
 fn a_dropped_machine_is_gone() {
     let prepared = Prepared::new(&micro_guest::hang());
     let machine = prepared.start();
-    assert_eq!(processes_in(prepared.directory.path()), 1);
+    assert!(is_held(prepared.directory.path()));
     drop(machine);
-    assert_eq!(processes_in(prepared.directory.path()), 0);
+    assert!(!is_held(prepared.directory.path()));
 }
 
 #[test]
@@ -46,7 +47,7 @@ fn owner() {
 }
 
 #[test]
-fn a_killed_owner_leaves_no_emulator() {
+fn a_killed_owner_leaves_no_machine() {
     let scratch = tempfile::tempdir().expect("a directory");
     let report = scratch.path().join("report");
     let mut owner = Command::new(std::env::current_exe().expect("is known"))
@@ -57,9 +58,9 @@ fn a_killed_owner_leaves_no_emulator() {
         .expect("starts");
     until("the owner's machine runs", || report.exists());
     let directory = std::fs::read_to_string(&report).expect("reads");
-    assert_eq!(processes_in(Path::new(&directory)), 1);
+    assert!(is_held(Path::new(&directory)));
     owner.kill().expect("is killed");
     assert_eq!(owner.wait().expect("is reaped").signal(), Some(9));
-    until("the emulator is gone", || processes_in(Path::new(&directory)) == 0);
+    until("the machine is gone", || !is_held(Path::new(&directory)));
     std::fs::remove_dir_all(directory).expect("removes what the owner could not");
 }

@@ -1,6 +1,6 @@
 //! Machines that start from a save: they go on where the guest stopped itself, and each has its own memory.
 
-use crate::harness::{backend, one_cpu, until, Prepared, Save};
+use crate::harness::{backend, clocks, on_kvm, one_cpu, until, Prepared, Save};
 use ktstr_model::{Clock, Topology};
 use ktstr_testing::micro_guest::{self, KEPT, KEPT_VALUE, RESULT, STORED};
 use ktstr_testing::MicroGuest;
@@ -9,7 +9,6 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-const CLOCKS: [Clock; 2] = [Clock::Real, Clock::Virtual];
 const RESULT_AT: Gpa = Gpa(RESULT as u64);
 const KEPT_AT: Gpa = Gpa(KEPT as u64);
 
@@ -43,7 +42,7 @@ impl Saver {
 
 #[test]
 fn it_goes_on_behind_the_instruction_with_its_memory() {
-    for clock in CLOCKS {
+    for clock in clocks() {
         let saver = Saver::new(&micro_guest::add_to_kept(), clock);
         // No clone sees what another one wrote: each adds 1 to the same word.
         for _ in 0..3 {
@@ -60,7 +59,7 @@ fn a_machine_from_a_save_can_be_saved_again() {
         ram.read_exact_at(&mut word, u64::from(KEPT)).expect("reads");
         u32::from_le_bytes(word) - KEPT_VALUE
     };
-    for clock in CLOCKS {
+    for clock in clocks() {
         let saver = Saver::new(&micro_guest::add_and_save_then(&micro_guest::add_to_kept()), clock);
         let second = saver.clone().save();
         assert_eq!((kept(&saver.save), kept(&second)), (0, 1));
@@ -74,7 +73,7 @@ fn a_machine_from_a_save_can_be_saved_again() {
 
 #[test]
 fn clones_that_run_together_do_not_see_each_other() {
-    for clock in CLOCKS {
+    for clock in clocks() {
         let saver = Saver::new(&micro_guest::count(), clock);
         let (first, second) = (saver.clone(), saver.clone());
         let (mut first, mut second) = (first.start(), second.start());
@@ -108,12 +107,14 @@ fn it_can_be_paused_looked_at_and_stopped() {
     machine.resume().expect("resumes");
     until("progress", || count() != paused);
     assert_eq!(machine.stop().expect("stops"), Exit::Stopped);
-    assert!(memory.read_u64(RESULT_AT).is_err(), "private memory outlived its machine");
+    drop(machine);
+    // What was private to another process went with it.
+    assert_eq!(memory.read_u64(RESULT_AT).is_ok(), on_kvm());
 }
 
 #[test]
 fn it_can_be_started_from_a_directory_that_cannot_be_written() {
-    let saver = Saver::new(&micro_guest::add_to_kept(), Clock::Virtual);
+    let saver = Saver::new(&micro_guest::add_to_kept(), Clock::Real);
     let directory = saver.save.directory.path();
     let allow = |files: u32, itself: u32| {
         for entry in std::fs::read_dir(directory).expect("reads") {
@@ -136,7 +137,7 @@ fn digests(directory: &Path) -> String {
 
 #[test]
 fn its_window_is_its_own() {
-    for clock in CLOCKS {
+    for clock in clocks() {
         let at = backend().window_at(&one_cpu());
         let guest = micro_guest::save_then(&micro_guest::window(at.0));
         let prepared = |content: u64| Prepared::new(&guest).with_window(&content.to_le_bytes()).under(one_cpu(), clock);
@@ -157,7 +158,7 @@ fn its_window_is_its_own() {
 
 #[test]
 fn its_console_has_only_what_it_wrote() {
-    for clock in CLOCKS {
+    for clock in clocks() {
         let saver = Saver::new(&micro_guest::print("hello\r\n"), clock);
         for _ in 0..2 {
             let (exit, mut machine) = saver.clone().run();
@@ -170,7 +171,7 @@ fn its_console_has_only_what_it_wrote() {
 #[test]
 fn every_end_is_told_apart() {
     let panic = "[    4.2] Kernel panic - not syncing: Attempted to kill init!\r\n";
-    for clock in CLOCKS {
+    for clock in clocks() {
         let exit = |rest: &MicroGuest| Saver::new(rest, clock).exit();
         assert_eq!(exit(&micro_guest::exit(3)), Exit::Guest { code: 3 });
         assert_eq!(exit(&micro_guest::power_off()), Exit::PowerOff);
@@ -183,7 +184,7 @@ fn every_end_is_told_apart() {
 
 #[test]
 fn a_second_save_instruction_does_nothing() {
-    for clock in CLOCKS {
+    for clock in clocks() {
         let saver = Saver::new(&micro_guest::save_then(&micro_guest::exit(5)), clock);
         assert_eq!(saver.exit(), Exit::Guest { code: 5 });
     }
@@ -197,7 +198,7 @@ fn every_topology_comes_back() {
     let topology = |nodes, llcs, cores, threads| Topology::new(nodes, llcs, cores, threads).expect("can be");
     // The last has APIC ids that take interrupt remapping, which has a state of its own.
     for topology in [topology(1, 2, 2, 2), topology(2, 2, 2, 1), topology(1, 9, 17, 1)] {
-        for clock in CLOCKS.into_iter().filter(|clock| topology.cpus() <= backend().capabilities().cpus_max(*clock)) {
+        for clock in clocks().into_iter().filter(|clock| topology.cpus() <= backend().capabilities().cpus_max(*clock)) {
             let saver = Saver::with(&micro_guest::store(), topology.clone(), clock);
             let prepared = saver.clone();
             let mut machine = prepared.start();
@@ -209,6 +210,9 @@ fn every_topology_comes_back() {
 
 #[test]
 fn equal_starts_are_equal_runs_under_the_virtual_clock() {
+    if on_kvm() {
+        return;
+    }
     let saver = Saver::new(&micro_guest::time_and_hang(), Clock::Virtual);
     // The guest's time before and after its loop. It hangs behind it, because its memory ends with the machine.
     let stamps = || {
@@ -226,9 +230,10 @@ fn equal_starts_are_equal_runs_under_the_virtual_clock() {
 }
 
 #[test]
-fn two_saves_have_equal_memory_under_the_virtual_clock() {
+fn two_saves_have_equal_memory() {
     let digest = || {
-        let saver = Saver::new(&micro_guest::exit(0), Clock::Virtual);
+        let clock = clocks().into_iter().next_back().expect("a clock");
+        let saver = Saver::new(&micro_guest::exit(0), clock);
         let text = std::fs::read(saver.save.directory.path().join("saved.json")).expect("reads");
         let saved: serde_json::Value = serde_json::from_slice(&text).expect("is JSON");
         saved.pointer("/files/0/sha256").expect("has the digest of ram0").clone()

@@ -1,6 +1,6 @@
 //! Saves that cannot be made or do not fit, and why.
 
-use crate::harness::{backend, one_cpu, Prepared, Save};
+use crate::harness::{backend, on_kvm, one_cpu, Prepared, Save};
 use ktstr_model::{Clock, Topology};
 use ktstr_testing::micro_guest;
 use ktstr_testing::MicroGuest;
@@ -27,10 +27,9 @@ fn save_refusal(guest: &MicroGuest) -> String {
 #[test]
 fn a_guest_that_ends_instead() {
     let error = save_refusal(&micro_guest::exit(3));
-    assert!(
-        error.starts_with("the guest was to stop itself for a save, and the machine ended (exit status: 7)"),
-        "{error}"
-    );
+    let how = if on_kvm() { "the guest ended with exit code 3" } else { "exit status: 7" };
+    let expected = format!("the guest was to stop itself for a save, and the machine ended ({how})");
+    assert!(error.starts_with(&expected), "{error}");
     let error = save_refusal(&micro_guest::print_and_reset("no init\r\n"));
     assert!(error.ends_with("its console ends with: no init\r\n"), "{error}");
 }
@@ -55,9 +54,17 @@ fn another_machine() {
     let save = Prepared::new(&guest()).save();
     let prepared = || Prepared::new(&guest()).from(&save);
     let error = refusal(&prepared().under(Topology::new(1, 1, 2, 1).expect("can be"), Clock::Real));
-    let expected = "does not fit: the machine is `-smp 2,sockets=1,dies=1,cores=2,threads=1` here, and was \
-        `-smp 1,sockets=1,dies=1,cores=1,threads=1` when it was saved";
+    let expected = match on_kvm() {
+        true => "does not fit: the machine is `topology {\"numa_nodes\":1,\"llcs\":1,\"cores_per_llc\":2,",
+        false => "does not fit: the machine is `-smp 2,sockets=1,dies=1,cores=2,threads=1` here, and was \
+            `-smp 1,sockets=1,dies=1,cores=1,threads=1` when it was saved",
+    };
     assert!(error.contains(expected), "{error}");
+    if on_kvm() {
+        let error = refusal(&prepared().with_window(b""));
+        assert!(error.contains("the window is 67108864 bytes here, and was none"), "{error}");
+        return;
+    }
     let error = refusal(&prepared().under(one_cpu(), Clock::Virtual));
     assert!(error.contains("the machine is `-accel tcg,thread=single` here"), "{error}");
     let mut host = prepared();
@@ -82,8 +89,9 @@ fn refusal_of_edited(from: &str, to: &str) -> String {
 
 #[test]
 fn another_emulator_host_or_format() {
-    let error = refusal_of_edited("QEMU ", "QEMU 1");
-    assert!(error.contains("the emulator is QEMU "), "{error}");
+    let name = if on_kvm() { "ktstr KVM " } else { "QEMU " };
+    let error = refusal_of_edited(name, &format!("{name}1"));
+    assert!(error.contains(&format!("the emulator is {name}")), "{error}");
     let error = refusal_of_edited("\"host\": \"", "\"host\": \"not ");
     assert!(error.contains("the host's processor is"), "{error}");
     let error = refusal_of_edited("\"format\": 1", "\"format\": 2");

@@ -1,4 +1,4 @@
-//! Where QEMU's `q35` machine has its memory (hw/i386/pc_q35.c and hw/i386/pc.c of QEMU 10.0).
+//! Where machines have their memory: as QEMU's `q35` (hw/i386/pc_q35.c and hw/i386/pc.c of QEMU 10.0), and ours the same.
 //!
 //! ```text
 //! 0            ┌──────────────────────┐
@@ -20,50 +20,61 @@ const GIB: u64 = 1 << 30;
 /// RAM from which on q35 leaves all of the third GiB to PCI.
 const SPLIT_FROM: u64 = 0xb000_0000;
 const LOW_WHEN_SPLIT: u64 = 2 * GIB;
-const HIGH_START: u64 = 4 * GIB;
+pub(crate) const HIGH_START: u64 = 4 * GIB;
 /// VGA memory and firmware shadow: the bytes of RAM behind them are not what the guest reads there.
-const LEGACY_HOLE: std::ops::Range<u64> = 0xa_0000..0x10_0000;
+pub(crate) const LEGACY_HOLE: std::ops::Range<u64> = 0xa_0000..0x10_0000;
 
 /// Memory that the machine keeps for the window: its largest size. A slot costs the same again for alignment.
-pub(super) const WINDOW_BYTES_MAX: u64 = GIB;
+pub(crate) const WINDOW_BYTES_MAX: u64 = GIB;
 
 /// A stretch of guest RAM within one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RamRange {
-    pub(super) start: Gpa,
-    pub(super) bytes: u64,
+pub(crate) struct RamRange {
+    pub(crate) start: Gpa,
+    pub(crate) bytes: u64,
     /// The node, which is also the number of its RAM file.
-    pub(super) node: usize,
+    pub(crate) node: usize,
     /// Where the stretch begins in that file.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
 }
 
 /// Memory of each node in bytes.
-pub(super) fn node_bytes(topology: &Topology) -> Vec<u64> {
+pub(crate) fn node_bytes(topology: &Topology) -> Vec<u64> {
     topology.node_memory().into_iter().map(|Mebibytes(size)| size * MIB).collect()
 }
 
 /// Where the window is.
-pub(super) fn window_at(topology: &Topology) -> Gpa {
+pub(crate) fn window_at(topology: &Topology) -> Gpa {
     let ram = topology.memory().0 * MIB;
     let high = ram - low_bytes(ram);
     Gpa((HIGH_START + high).next_multiple_of(GIB))
 }
 
 /// All RAM that can be read, in the order of addresses.
-pub(super) fn ram_ranges(topology: &Topology) -> Vec<RamRange> {
+pub(crate) fn ram_ranges(topology: &Topology) -> Vec<RamRange> {
+    let mut ranges = cut(topology, &[LEGACY_HOLE.start, LEGACY_HOLE.end]);
+    ranges.retain(|range| !LEGACY_HOLE.contains(&range.start.0));
+    ranges
+}
+
+/// The files of the RAM, in the order of addresses: the bytes behind the legacy hole, too.
+pub(crate) fn file_ranges(topology: &Topology) -> Vec<RamRange> {
+    cut(topology, &[])
+}
+
+/// RAM, cut where a node ends, where low RAM ends and at `more` addresses of low RAM.
+fn cut(topology: &Topology, more: &[u64]) -> Vec<RamRange> {
     let nodes = node_bytes(topology);
     let low = low_bytes(nodes.iter().sum());
     let mut ranges = Vec::new();
     let mut linear = 0;
     for (node, bytes) in nodes.into_iter().enumerate() {
-        // A node's RAM is cut where low RAM ends and where the legacy hole lies.
         let end = linear + bytes;
-        let mut cuts = vec![linear, LEGACY_HOLE.start, LEGACY_HOLE.end, low, end];
+        let mut cuts = [more, &[linear, low, end]].concat();
         cuts.retain(|cut| (linear..=end).contains(cut));
         cuts.sort_unstable();
         for (from, to) in cuts.iter().zip(cuts.iter().skip(1)) {
-            if from < to && !LEGACY_HOLE.contains(from) {
+            if from < to {
                 let start = Gpa(if *from < low { *from } else { HIGH_START + (from - low) });
                 ranges.push(RamRange { start, bytes: to - from, node, offset: from - linear });
             }
@@ -73,7 +84,8 @@ pub(super) fn ram_ranges(topology: &Topology) -> Vec<RamRange> {
     ranges
 }
 
-fn low_bytes(ram: u64) -> u64 {
+/// How much of `ram` bytes lies below 4 GiB.
+pub(crate) fn low_bytes(ram: u64) -> u64 {
     if ram >= SPLIT_FROM {
         LOW_WHEN_SPLIT
     } else {

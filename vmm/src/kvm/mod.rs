@@ -1,0 +1,27 @@
+//! The back end `kvm`: our own machine on the host's hardware virtualization.
+//!
+//! ```text
+//! MachineSpec ──memory──▶ mapped files ──arch──▶ loaded kernel, CPUs as declared
+//!                                                  │
+//!               control ◀──vcpu── a thread a CPU ◀─┘  ──devices──▶ console, Ending
+//!                  │
+//!               machine: wait, pause, stop ──▶ Exit
+//! ```
+//!
+//! A machine is threads and mappings of this process: it goes when its owner goes. It has what a scheduler test needs and nothing else: CPUs,
+//! memory, the interrupt controllers that KVM has itself, a serial port, and the ports by which a guest ends, resets or stops itself.
+//! There is no PCI, no firmware and no timer besides the CPUs' own.
+//!
+//! What depends on the architecture is behind [`arch::Architecture`].
+
+mod arch;
+mod backend;
+mod control;
+mod devices;
+mod host;
+mod machine;
+mod memory;
+mod save;
+mod vcpu;
+
+pub use backend::KvmBackend;

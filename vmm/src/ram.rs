@@ -1,0 +1,90 @@
+//! The files of a machine's RAM, a file a node, and how they are read from outside.
+
+use crate::memory::Segment;
+use crate::memory_map;
+use crate::saved::{for_each_page, ram_name};
+use crate::window::OpenWindow;
+use crate::{GuestMemory, SavedError, StartError};
+use ktstr_model::Topology;
+use rustix::fs::MemfdFlags;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// RAM that goes with the machine.
+pub(crate) fn make(topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
+    let make = |bytes: u64| -> io::Result<Arc<File>> {
+        let file = File::from(rustix::fs::memfd_create("ram", MemfdFlags::CLOEXEC)?);
+        file.set_len(bytes)?;
+        Ok(Arc::new(file))
+    };
+    let host = |source| StartError::Host { doing: "make the machine's memory", source };
+    memory_map::node_bytes(topology).into_iter().map(make).collect::<io::Result<_>>().map_err(host)
+}
+
+/// RAM that stays, as new files of a save.
+pub(crate) fn make_in(directory: &Path, topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
+    let make = |(node, bytes): (usize, u64)| {
+        let path = directory.join(ram_name(node));
+        let open = || -> io::Result<File> {
+            let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+            file.set_len(bytes)?;
+            Ok(file)
+        };
+        let unusable = |source| SavedError::File { doing: "write", path: path.clone(), source };
+        Ok(Arc::new(open().map_err(unusable)?))
+    };
+    memory_map::node_bytes(topology).into_iter().enumerate().map(make).collect()
+}
+
+/// RAM of the save in `from`, copied into new files of another save.
+pub(crate) fn copy_in(from: &Path, directory: &Path, topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
+    let old = open_in(from, topology)?;
+    let new = make_in(directory, topology)?;
+    for (node, (old, new)) in old.iter().zip(&new).enumerate() {
+        let path = directory.join(ram_name(node));
+        for_each_page(old, |offset, page| new.write_all_at(page, offset)).map_err(|source| SavedError::File {
+            doing: "write",
+            path,
+            source,
+        })?;
+    }
+    Ok(new)
+}
+
+/// RAM of a save, to be read only.
+pub(crate) fn open_in(directory: &Path, topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
+    let open = |(node, bytes): (usize, u64)| {
+        let path = directory.join(ram_name(node));
+        let unusable = |source| SavedError::File { doing: "read", path: path.clone(), source };
+        let file = File::open(&path).map_err(unusable)?;
+        let seen = file.metadata().map_err(unusable)?.len();
+        if seen != bytes {
+            let (seen, expected) = (format!("{seen} bytes"), format!("{bytes} bytes"));
+            return Err(StartError::from(SavedError::Damaged { path, seen, expected }));
+        }
+        Ok(Arc::new(file))
+    };
+    memory_map::node_bytes(topology).into_iter().enumerate().map(open).collect()
+}
+
+/// Memory that the guest shares with the files of `ram`.
+pub(crate) fn shared(topology: &Topology, ram: &[Arc<File>], window: Option<OpenWindow>) -> GuestMemory {
+    let from: Vec<(Arc<File>, u64)> = ram.iter().map(|file| (file.clone(), 0)).collect();
+    guest_memory(topology, &from, window)
+}
+
+/// All memory, with the RAM of each node in a file from an offset on.
+pub(crate) fn guest_memory(topology: &Topology, ram: &[(Arc<File>, u64)], window: Option<OpenWindow>) -> GuestMemory {
+    let ranges = memory_map::ram_ranges(topology).into_iter();
+    let mut segments: Vec<Segment> = ranges
+        .filter_map(|range| {
+            let (file, from) = ram.get(range.node)?;
+            Some(Segment { start: range.start, bytes: range.bytes, file: file.clone(), offset: from + range.offset, mapping: None })
+        })
+        .collect();
+    segments.extend(window.map(OpenWindow::into_segment));
+    GuestMemory::new(segments)
+}

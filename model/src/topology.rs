@@ -131,23 +131,28 @@ impl Topology {
         group(index, self.threads_per_core, self.llcs * self.cores_per_llc)
     }
 
-    /// APIC id of CPU `cpu`: temporary until merged.
-    pub fn apic_id(&self, cpu: u32) -> u32 {
+    /// Bits of an APIC id below the core, the LLC and the node: each level is padded to a power of two (Intel SDM vol. 3A, 10.9.1; QEMU
+    /// include/hw/i386/topology.h).
+    pub fn apic_bits(&self) -> [u32; 3] {
         let bits = |count: u32| 32 - (count - 1).leading_zeros();
-        let (t, c, l) = (self.threads_per_core, self.cores_per_llc, self.llcs_per_node());
-        let (tb, cb, lb) = (bits(t), bits(c), bits(l));
-        cpu % t | (cpu / t % c) << tb | (cpu / t / c % l) << (tb + cb) | (cpu / t / c / l) << (tb + cb + lb)
+        let core = bits(self.threads_per_core);
+        let llc = core + bits(self.cores_per_llc);
+        [core, llc, llc + bits(self.llcs_per_node())]
     }
 
-    /// Largest APIC id: each level is padded to a power of two (Intel SDM vol. 3A, 10.9.1; QEMU include/hw/i386/topology.h).
+    /// APIC id of a CPU of this machine.
+    pub fn apic_id(&self, cpu: u32) -> u32 {
+        let [core_bits, llc_bits, node_bits] = self.apic_bits();
+        let (core, llc) = (cpu / self.threads_per_core, cpu / self.cpus_per_llc());
+        (cpu % self.threads_per_core)
+            | (core % self.cores_per_llc) << core_bits
+            | (llc % self.llcs_per_node()) << llc_bits
+            | (llc / self.llcs_per_node()) << node_bits
+    }
+
+    /// Largest APIC id: the last CPU's.
     pub fn largest_apic_id(&self) -> u32 {
-        let bits = |count: u32| 32 - (count - 1).leading_zeros();
-        let (threads, cores, llcs) =
-            (bits(self.threads_per_core), bits(self.cores_per_llc), bits(self.llcs_per_node()));
-        (self.threads_per_core - 1)
-            | (self.cores_per_llc - 1) << threads
-            | (self.llcs_per_node() - 1) << (threads + cores)
-            | (self.numa_nodes - 1) << (threads + cores + llcs)
+        self.apic_id(self.cpus() - 1)
     }
 }
 
@@ -352,6 +357,19 @@ mod tests {
             let union = (0..topology.llcs()).fold(CpuSet::default(), |all, llc| all.union(&topology.llc_cpus(llc)));
             prop_assert_eq!(sizes, union.len());
             prop_assert_eq!(union, topology.all_cpus());
+        }
+
+        #[test]
+        fn apic_ids_grow_and_say_what_is_shared(nodes in 1u32..5, per_node in 1u32..4, cores in 1u32..9, threads in 1u32..3) {
+            let topology = Topology::new(nodes, nodes * per_node, cores, threads).expect("can be");
+            let sizes = [threads, cores * threads, per_node * cores * threads];
+            for cpu in 1..topology.cpus() {
+                let (before, id) = (topology.apic_id(cpu - 1), topology.apic_id(cpu));
+                prop_assert!(before < id);
+                for (bits, size) in topology.apic_bits().into_iter().zip(sizes) {
+                    prop_assert_eq!(before >> bits == id >> bits, (cpu - 1) / size == cpu / size);
+                }
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<File>,
     pub(crate) offset: u64,
     /// What has to stay mapped for the file to have these bytes.
-    pub(crate) mapping: Option<Arc<dyn fmt::Debug + Send + Sync>>,
+    pub(crate) _mapping: Option<Arc<dyn fmt::Debug + Send + Sync>>,
 }
 
 impl Segment {
@@ -122,7 +122,7 @@ mod tests {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(b"efghABCD").expect("writes");
         let file = Arc::new(file);
-        let segment = |start, offset| Segment { start: Gpa(start), bytes: 4, file: file.clone(), offset, mapping: None };
+        let segment = |start, offset| Segment { start: Gpa(start), bytes: 4, file: file.clone(), offset, _mapping: None };
         GuestMemory::new(vec![segment(0x1000, 4), segment(0x1004, 0)])
     }
 

@@ -79,7 +79,7 @@ impl Vm {
                 bytes: range.bytes,
                 file: own.clone(),
                 offset: at as u64,
-                mapping: Some(mapping),
+                _mapping: Some(mapping),
             });
         }
         segments.extend(window.map(OpenWindow::into_segment));

@@ -12,7 +12,8 @@
 //! memory, the interrupt controllers that KVM has itself, a serial port, and the ports by which a guest ends, resets or stops itself.
 //! There is no PCI, no firmware and no timer besides the CPUs' own.
 //!
-//! What depends on the architecture is behind [`arch::Architecture`].
+//! What depends on the architecture is behind `arch::Architecture`. [`tables_of`] and [`cpuid_of`] are what a machine tells its guest of itself,
+//! as pure functions of the topology, for the machine and for whoever wants to decode them.
 
 mod arch;
 mod backend;
@@ -24,4 +25,6 @@ mod memory;
 mod save;
 mod vcpu;
 
+pub use arch::x86_64::acpi::{tables as tables_of, AcpiTables, NodeMemory};
+pub use arch::x86_64::cpuid::for_cpu as cpuid_of;
 pub use backend::KvmBackend;

@@ -1,6 +1,6 @@
 //! What depends on the architecture of the machine, behind one trait. A new one gets a folder beside `x86_64/`.
 
-mod x86_64;
+pub(super) mod x86_64;
 
 use crate::{CpuRegisters, MachineSpec, StartError};
 use ktstr_model::Topology;

@@ -1,8 +1,8 @@
 //! x86-64: CPUs with APICs, a kernel entered by PVH or by the 64-bit boot protocol, ACPI tables.
 
-mod acpi;
+pub(in crate::kvm) mod acpi;
 mod boot;
-mod cpuid;
+pub(in crate::kvm) mod cpuid;
 mod entry;
 mod state;
 

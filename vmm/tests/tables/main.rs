@@ -1,0 +1,7 @@
+//! What a machine of the back end `kvm` tells its guest, decoded by programs that are not ours: its ACPI tables by ACPICA's `iasl`, its CPUID by
+//! Todd Allen's `cpuid`. Both must find the machine that was declared.
+
+mod acpi;
+mod cpuid;
+mod declared;
+mod decoders;

@@ -178,11 +178,11 @@ pub fn count() -> MicroGuest {
     ])
 }
 
-/// Subleaves that [`topology_leaves`] stores of each leaf: four caches, or three levels and the end. QEMU 10.0 aborts when a guest asks leaf
+/// Subleaves that [`topology_leaves`] stores of each leaf: four caches, four levels, or three and the end. QEMU 10.0 aborts when a guest asks leaf
 /// 0x1f for a subleaf after the end (target/i386/cpu.c, `encode_topo_cpuid1f`).
 pub const SUBLEAVES: u32 = 4;
 /// The leaves, in the order in which they are stored.
-pub const TOPOLOGY_LEAVES: [u32; 3] = [0x4, 0xb, 0x1f];
+pub const TOPOLOGY_LEAVES: [u32; 5] = [0x4, 0xb, 0x1f, 0x8000_001d, 0x8000_0026];
 
 /// Stores EAX, EBX, ECX, EDX of [`SUBLEAVES`] subleaves of each of [`TOPOLOGY_LEAVES`] at [`RESULT`], 16 bytes each, and exits with 0.
 pub fn topology_leaves() -> MicroGuest {

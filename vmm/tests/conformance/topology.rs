@@ -1,15 +1,19 @@
-//! The topology that a CPU reports of itself: CPUID leaves 4 (caches), 0xb and 0x1f (levels), Intel SDM vol. 2A.
+//! The topology that a CPU reports of itself: CPUID leaves 4 (caches) and 0x1f (levels), Intel SDM vol. 2A; or 0x8000001d and 0x80000026,
+//! AMD64 Architecture Programmer's Manual vol. 3, which a CPU of that vendor has instead.
 
 use crate::harness::{backend, on_kvm, Prepared};
 use ktstr_model::{Clock, Topology};
 use ktstr_testing::micro_guest::{self, RESULT, SUBLEAVES};
 use ktstr_vmm::{Exit, Gpa, GuestMemory};
 
-const LEVEL_SMT: u32 = 1;
-const LEVEL_CORE: u32 = 2;
-const LEVEL_DIE: u32 = 5;
-const LEAF_4: u32 = 0;
-const LEAF_1F: u32 = 2;
+/// Types of levels that end with a core, an LLC and a package: in leaf 0x1f called SMT, core and die, in leaf 0x80000026 core, complex and
+/// socket.
+const CORE: [u32; 2] = [1, 1];
+const LLC: [u32; 2] = [2, 2];
+const PACKAGE: [u32; 2] = [5, 4];
+/// Places of the leaves in what the guest stores.
+const LEVELS: [u32; 2] = [2, 4];
+const CACHES: [u32; 2] = [0, 3];
 
 struct Leaves(GuestMemory);
 
@@ -29,16 +33,23 @@ impl Leaves {
         [word(0), word(4), word(8)]
     }
 
+    /// Whether the CPU is AMD's: it has no leaf 4.
+    fn amd(&self) -> usize {
+        usize::from(self.get(CACHES[0], 0) == [0; 3])
+    }
+
     /// Bits of the APIC id below the level after `level`, and CPUs at it.
-    fn level(&self, level: u32) -> Option<(u32, u32)> {
-        let levels = (0..SUBLEAVES).map(|subleaf| self.get(LEAF_1F, subleaf));
+    fn level(&self, level: [u32; 2]) -> Option<(u32, u32)> {
+        let (leaf, level) = (LEVELS[self.amd()], level[self.amd()]);
+        let levels = (0..SUBLEAVES).map(|subleaf| self.get(leaf, subleaf));
         let [eax, ebx, _] = levels.into_iter().find(|[_, _, ecx]| (ecx >> 8) & 0xff == level)?;
         Some((eax & 0x1f, ebx & 0xffff))
     }
 
     /// APIC ids that share the cache of level 3.
     fn l3_sharing(&self) -> Option<u32> {
-        let caches = (0..SUBLEAVES).map(|subleaf| self.get(LEAF_4, subleaf));
+        let leaf = CACHES[self.amd()];
+        let caches = (0..SUBLEAVES).map(|subleaf| self.get(leaf, subleaf));
         let [eax, ..] = caches.into_iter().find(|[eax, ..]| (eax >> 5) & 0x7 == 3)?;
         Some(((eax >> 14) & 0xfff) + 1)
     }
@@ -53,12 +64,12 @@ fn check(nodes: u32, llcs: u32, cores: u32, threads: u32) {
     let leaves = Leaves::of(Topology::new(nodes, llcs, cores, threads).expect("can be"));
     let label = format!("{nodes}n{llcs}l{cores}c{threads}t");
     let (smt_bits, core_bits) = (bits(threads), bits(threads) + bits(cores));
-    assert_eq!(leaves.level(LEVEL_SMT), Some((smt_bits, threads)), "{label}: threads");
-    assert_eq!(leaves.level(LEVEL_CORE), Some((core_bits, cores * threads)), "{label}: cores");
+    assert_eq!(leaves.level(CORE), Some((smt_bits, threads)), "{label}: threads");
+    assert_eq!(leaves.level(LLC), Some((core_bits, cores * threads)), "{label}: cores");
     assert_eq!(leaves.l3_sharing(), Some(1 << core_bits), "{label}: APIC ids that share an LLC");
     let dies = llcs / nodes;
     if dies > 1 {
-        assert_eq!(leaves.level(LEVEL_DIE), Some((core_bits + bits(dies), dies * cores * threads)), "{label}: LLCs");
+        assert_eq!(leaves.level(PACKAGE), Some((core_bits + bits(dies), dies * cores * threads)), "{label}: LLCs");
     }
 }
 

@@ -56,7 +56,8 @@ fn a_panic_that_hangs_is_a_panic_when_it_is_stopped() {
     let prepared = Prepared::new(&micro_guest::print_and_hang(PANIC));
     let mut machine = prepared.start();
     let console = prepared.directory.path().join("console");
-    until("the panic on the console", || console::find_panic(&console).expect("reads").is_some());
+    let told = || console::find_panic(&console).expect("reads");
+    until("the panic on the console", || told().as_deref() == Some("Attempted to kill init!"));
     assert_eq!(machine.wait(NOW).expect("can be watched"), None);
     assert_eq!(machine.stop().expect("stops"), panicked());
 }

@@ -122,7 +122,8 @@ mod tests {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(b"efghABCD").expect("writes");
         let file = Arc::new(file);
-        let segment = |start, offset| Segment { start: Gpa(start), bytes: 4, file: file.clone(), offset, _mapping: None };
+        let segment =
+            |start, offset| Segment { start: Gpa(start), bytes: 4, file: file.clone(), offset, _mapping: None };
         GuestMemory::new(vec![segment(0x1000, 4), segment(0x1004, 0)])
     }
 

@@ -82,7 +82,13 @@ pub(crate) fn guest_memory(topology: &Topology, ram: &[(Arc<File>, u64)], window
     let mut segments: Vec<Segment> = ranges
         .filter_map(|range| {
             let (file, from) = ram.get(range.node)?;
-            Some(Segment { start: range.start, bytes: range.bytes, file: file.clone(), offset: from + range.offset, _mapping: None })
+            Some(Segment {
+                start: range.start,
+                bytes: range.bytes,
+                file: file.clone(),
+                offset: from + range.offset,
+                _mapping: None,
+            })
         })
         .collect();
     segments.extend(window.map(OpenWindow::into_segment));

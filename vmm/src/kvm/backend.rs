@@ -11,7 +11,10 @@ use super::vcpu::{Shared, Vcpu};
 use crate::console::ConsoleTail;
 use crate::saved::{self, Description};
 use crate::window::OpenWindow;
-use crate::{memory_map, ram, Capabilities, Gpa, Machine, MachineBackend, MachineSpec, SavedError, SavedMachine, Start, StartError};
+use crate::{
+    memory_map, ram, Capabilities, Gpa, Machine, MachineBackend, MachineSpec, SavedError, SavedMachine, Start,
+    StartError,
+};
 use ktstr_model::{Backend, Clock, Mebibytes, Topology};
 use kvm_ioctls::Kvm;
 use std::fs::File;
@@ -36,7 +39,14 @@ pub struct KvmBackend;
 
 impl KvmBackend {
     /// A machine whose CPUs stand at their first instruction, with `files` as its RAM.
-    fn assemble(&self, kvm: &Kvm, spec: &MachineSpec, files: &[Arc<File>], writes: Writes, saves: bool) -> Result<KvmMachine, StartError> {
+    fn assemble(
+        &self,
+        kvm: &Kvm,
+        spec: &MachineSpec,
+        files: &[Arc<File>],
+        writes: Writes,
+        saves: bool,
+    ) -> Result<KvmMachine, StartError> {
         let window = OpenWindow::of(spec)?;
         let state = match &spec.start {
             Start::Boot => None,
@@ -115,18 +125,17 @@ impl MachineBackend for KvmBackend {
 fn devices(vm: &Vm, console: &Path, state: Option<&State>, saves: bool) -> Result<Devices, StartError> {
     let unusable = |source| StartError::File { what: "console", path: console.into(), source };
     let file = File::options().append(true).open(console).map_err(unusable)?;
-    let line = EventFd::new(EFD_NONBLOCK).map_err(|source| StartError::Host { doing: "make an interrupt line", source })?;
+    let line =
+        EventFd::new(EFD_NONBLOCK).map_err(|source| StartError::Host { doing: "make an interrupt line", source })?;
     vm.fd.register_irqfd(&line, SERIAL_IRQ).map_err(refused("connect the serial port's interrupt"))?;
-    Devices::new(file, line, state.map(State::serial).as_ref(), saves)
+    Devices::new(file, line, &state.map(|state| state.devices).unwrap_or_default(), saves)
         .map_err(|source| StartError::Host { doing: "make the serial port", source })
 }
 
 /// What the machine of `spec` fits to, without the files.
 fn describe(kvm: &Kvm, spec: &MachineSpec) -> Result<Description, StartError> {
-    let topology = serde_json::to_string(&spec.topology).map_err(|error| StartError::Host {
-        doing: "describe the topology",
-        source: error.into(),
-    })?;
+    let topology = serde_json::to_string(&spec.topology)
+        .map_err(|error| StartError::Host { doing: "describe the topology", source: error.into() })?;
     Ok(Description {
         format: saved::FORMAT,
         emulator: VERSION.into(),

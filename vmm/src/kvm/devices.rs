@@ -4,23 +4,27 @@
 //! nothing is behind reads as ones and takes writes without effect.
 
 use super::control::Ending;
+use super::registers::{DevicesState, SerialRegisters};
 use ktstr_channel::ports::{EXIT_PORT, SAVE_PORT, SAVE_VALUE};
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 use vm_superio::serial::NoEvents;
-use vm_superio::{Serial, SerialState, Trigger};
+use vm_superio::{Serial, Trigger};
 use vmm_sys_util::eventfd::EventFd;
 
 /// Interrupt line of the first serial port.
 pub(super) const SERIAL_IRQ: u32 = 4;
 const SERIAL_PORT: u16 = 0x3f8;
 const SERIAL_PORTS: u16 = 8;
-/// ACPI's PM1a event and control registers, where q35 firmware puts them: see `arch::x86_64::acpi`.
-const PM1_EVENT: std::ops::Range<u16> = 0x600..0x604;
+/// ACPI's PM1a registers, where q35 firmware puts them: see `arch::x86_64::acpi`. No event ever comes, but a kernel wants to read back
+/// which of them it has enabled.
+const PM1_STATUS: u16 = 0x600;
+const PM1_ENABLE: u16 = 0x602;
 const PM1_CONTROL: u16 = 0x604;
 /// ACPI spec, 4.8.3.2.1: the system is in ACPI mode; go to sleep now.
-const SCI_ENABLED: u8 = 1;
+const SCI_ENABLED: u16 = 1;
 const SLEEP_ENABLE: u16 = 1 << 13;
 /// PCI reset control register (as in Intel's I/O controller hubs): reset now.
 const RESET_CONTROL: u16 = 0xcf9;
@@ -54,22 +58,23 @@ impl Trigger for Line {
 /// All devices of a machine.
 pub(super) struct Devices {
     serial: Mutex<Serial<Line, NoEvents, File>>,
+    pm1_enable: AtomicU16,
     /// Whether the guest can stop the machine for a save.
     saves: bool,
 }
 
 impl Devices {
-    /// Devices whose console is `console`; `line` is the serial port's interrupt, `state` what a saved port was in.
-    pub(super) fn new(console: File, line: EventFd, state: Option<&SerialState>, saves: bool) -> io::Result<Self> {
-        let new = SerialState::default();
-        let serial = Serial::from_state(state.unwrap_or(&new), Line(line), NoEvents, console)
+    /// Devices in `state` whose console is `console`; `line` is the serial port's interrupt.
+    pub(super) fn new(console: File, line: EventFd, state: &DevicesState, saves: bool) -> io::Result<Self> {
+        let serial = Serial::from_state(&state.serial.port(), Line(line), NoEvents, console)
             .map_err(|error| io::Error::other(format!("{error:?}")))?;
-        Ok(Self { serial: Mutex::new(serial), saves })
+        Ok(Self { serial: Mutex::new(serial), pm1_enable: AtomicU16::new(state.pm1_enable), saves })
     }
 
-    /// The serial port's registers.
-    pub(super) fn serial_state(&self) -> SerialState {
-        self.serial().state()
+    /// All registers.
+    pub(super) fn state(&self) -> DevicesState {
+        let serial = SerialRegisters::of(&self.serial().state());
+        DevicesState { serial, pm1_enable: self.pm1_enable.load(Ordering::Relaxed) }
     }
 
     fn serial(&self) -> std::sync::MutexGuard<'_, Serial<Line, NoEvents, File>> {
@@ -82,6 +87,11 @@ impl Devices {
         match port {
             EXIT_PORT => Effect::End(Ending::Guest(first)),
             SAVE_PORT if first == SAVE_VALUE && self.saves => Effect::Save,
+            PM1_ENABLE => {
+                let value = u16::from_le_bytes([first, data.get(1).copied().unwrap_or(0)]);
+                self.pm1_enable.store(value, Ordering::Relaxed);
+                Effect::None
+            }
             PM1_CONTROL if sleeps(data) => Effect::End(Ending::PowerOff),
             RESET_CONTROL if first & RESET_NOW != 0 => Effect::End(Ending::Reset),
             I8042_COMMAND if first == I8042_RESET => Effect::End(Ending::Reset),
@@ -95,17 +105,14 @@ impl Devices {
 
     /// The guest reads `port` into `data`.
     pub(super) fn read(&self, port: u16, data: &mut [u8]) {
-        data.fill(match port {
-            CMOS_DATA => 0,
-            _ if PM1_EVENT.contains(&port) || port == PM1_CONTROL => 0,
-            _ => 0xff,
-        });
-        let Some(first) = data.first_mut() else { return };
-        if port == PM1_CONTROL {
-            *first = SCI_ENABLED;
-        } else if let Some(register) = serial_register(port) {
-            *first = self.serial().read(register);
-        }
+        let value = match port {
+            CMOS_DATA | PM1_STATUS => 0,
+            PM1_ENABLE => self.pm1_enable.load(Ordering::Relaxed),
+            PM1_CONTROL => SCI_ENABLED,
+            _ => serial_register(port).map_or(0xffff, |register| u16::from(self.serial().read(register)) | 0xff00),
+        };
+        let bytes = value.to_le_bytes().into_iter().chain(std::iter::repeat(if value == 0xffff { 0xff } else { 0 }));
+        data.iter_mut().zip(bytes).for_each(|(byte, value)| *byte = value);
     }
 }
 
@@ -126,7 +133,10 @@ mod tests {
     fn devices(saves: bool) -> (Devices, File) {
         let console = tempfile::tempfile().expect("a file");
         let line = EventFd::new(0).expect("an event");
-        (Devices::new(console.try_clone().expect("clones"), line, None, saves).expect("can be"), console)
+        (
+            Devices::new(console.try_clone().expect("clones"), line, &DevicesState::default(), saves).expect("can be"),
+            console,
+        )
     }
 
     #[test]
@@ -162,8 +172,11 @@ mod tests {
             data
         };
         assert_eq!(read(0xcfc), [0xff, 0xff]);
-        assert_eq!(read(PM1_CONTROL), [SCI_ENABLED, 0]);
-        assert_eq!(read(0x602), [0, 0]);
+        assert_eq!(read(PM1_CONTROL), [1, 0]);
+        assert_eq!(read(PM1_ENABLE), [0, 0]);
+        assert_eq!(devices.write(PM1_ENABLE, &[0x20, 1]), Effect::None);
+        assert_eq!(read(PM1_ENABLE), [0x20, 1]);
+        assert_eq!(devices.state().pm1_enable, 0x120);
         // The transmitter is empty.
         assert_eq!(read(SERIAL_PORT + 5)[0] & 0x20, 0x20);
         devices.read(SERIAL_PORT, &mut []);

@@ -3,6 +3,7 @@
 use super::arch::{Architecture, Native};
 use super::control::Ending;
 use super::host::refused;
+use super::save::State;
 use super::vcpu::{Shared, Vcpu};
 use crate::console::{find_panic, ConsoleTail};
 use crate::{CpuRegisters, Exit, GuestMemory, Machine, MachineError, StartError};
@@ -31,11 +32,11 @@ impl KvmMachine {
     }
 
     /// What a save holds besides the RAM, of a machine that stands.
-    pub(super) fn state(&self, kvm: &Kvm) -> Result<super::save::State, StartError> {
+    pub(super) fn state(&self, kvm: &Kvm) -> Result<State, StartError> {
         let look = |vcpus: &[Vcpu]| {
             let cpus = vcpus.iter().map(|vcpu| Native::save_cpu(kvm, &vcpu.fd())).collect::<Result<_, _>>()?;
             let vm = Native::save_vm(&self.shared.vm.fd)?;
-            Ok(super::save::State::new(cpus, vm, &self.shared.devices.serial_state()))
+            Ok(State { cpus, vm, devices: self.shared.devices.state() })
         };
         let ended = || refused("save a machine that has ended")(kvm_ioctls::Error::new(libc::ESRCH));
         self.standing(look).unwrap_or_else(|| Err(ended()))

@@ -13,7 +13,8 @@ use std::io;
 use std::sync::Arc;
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{
-    FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, MemoryRegionAddress,
+    FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap,
+    MemoryRegionAddress,
 };
 
 /// What a guest's writes do to the files of its RAM.
@@ -36,7 +37,8 @@ impl Vm {
     /// Gives `fd` the memory. Whoever lets CPUs of `fd` run keeps the result for as long.
     pub(super) fn new(fd: VmFd, memory: GuestMemoryMmap) -> Result<Self, StartError> {
         for (slot, region) in memory.iter().enumerate() {
-            let address = region.get_host_address(MemoryRegionAddress(0)).map_err(|error| unmapped(io::Error::other(error)))?;
+            let address =
+                region.get_host_address(MemoryRegionAddress(0)).map_err(|error| unmapped(io::Error::other(error)))?;
             let region = kvm_userspace_memory_region {
                 slot: slot as u32,
                 flags: 0,
@@ -72,7 +74,10 @@ impl Vm {
         // The address at which the file of a node would begin: its mappings are apart, so each range is looked up.
         let mut segments = Vec::new();
         for range in crate::memory_map::ram_ranges(topology) {
-            let at = self.memory.get_host_address(GuestAddress(range.start.0)).map_err(|error| unmapped(io::Error::other(error)))?;
+            let at = self
+                .memory
+                .get_host_address(GuestAddress(range.start.0))
+                .map_err(|error| unmapped(io::Error::other(error)))?;
             let mapping: Arc<dyn std::fmt::Debug + Send + Sync> = Arc::new(self.memory.clone());
             segments.push(crate::memory::Segment {
                 start: range.start,
@@ -117,7 +122,8 @@ fn region(file: Arc<File>, offset: u64, at: u64, bytes: u64, writes: Writes) -> 
         .with_mmap_flags(flags | libc::MAP_NORESERVE)
         .build()
         .map_err(|error| unmapped(io::Error::other(error)))?;
-    GuestRegionMmap::new(mapping, GuestAddress(at)).ok_or_else(|| unmapped(io::Error::other("it ends beyond all addresses")))
+    GuestRegionMmap::new(mapping, GuestAddress(at))
+        .ok_or_else(|| unmapped(io::Error::other("it ends beyond all addresses")))
 }
 
 fn unmapped(source: io::Error) -> StartError {

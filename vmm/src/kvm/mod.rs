@@ -22,6 +22,7 @@ mod devices;
 mod host;
 mod machine;
 mod memory;
+mod registers;
 mod save;
 mod vcpu;
 

@@ -2,6 +2,7 @@
 
 use super::arch::{Architecture, Native};
 use super::machine::KvmMachine;
+use super::registers::DevicesState;
 use crate::patience::{not_reached, Patience};
 use crate::saved::STATE;
 use crate::{Machine, MachineSpec, SavedError, Start, StartError};
@@ -9,69 +10,29 @@ use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use vm_superio::SerialState;
 
 /// CPUs and devices of a save: its file `state`.
 #[derive(Serialize, Deserialize)]
 pub(super) struct State {
-    cpus: Vec<<Native as Architecture>::CpuState>,
-    vm: <Native as Architecture>::VmState,
-    /// Registers of the serial port, in the order of [`SerialState`]'s fields; nothing waits to be read from it.
-    serial: [u8; 9],
+    pub(super) cpus: Vec<<Native as Architecture>::CpuState>,
+    pub(super) vm: <Native as Architecture>::VmState,
+    pub(super) devices: DevicesState,
 }
 
 impl State {
-    pub(super) fn new(
-        cpus: Vec<<Native as Architecture>::CpuState>,
-        vm: <Native as Architecture>::VmState,
-        serial: &SerialState,
-    ) -> Self {
-        let s = serial;
-        let divisor = [s.baud_divisor_low, s.baud_divisor_high];
-        let line = [s.line_control, s.line_status, s.modem_control, s.modem_status, s.scratch];
-        let [low, high] = divisor;
-        let [control, status, modem_control, modem_status, scratch] = line;
-        let serial = [
-            low,
-            high,
-            s.interrupt_enable,
-            s.interrupt_identification,
-            control,
-            status,
-            modem_control,
-            modem_status,
-            scratch,
-        ];
-        Self { cpus, vm, serial }
-    }
-
-    pub(super) fn serial(&self) -> SerialState {
-        let [low, high, enable, identification, control, status, modem_control, modem_status, scratch] = self.serial;
-        SerialState {
-            baud_divisor_low: low,
-            baud_divisor_high: high,
-            interrupt_enable: enable,
-            interrupt_identification: identification,
-            line_control: control,
-            line_status: status,
-            modem_control,
-            modem_status,
-            scratch,
-            in_buffer: Vec::new(),
-        }
-    }
-
     /// Reads what [`State::write`] wrote.
     pub(super) fn read(directory: &Path) -> Result<Self, StartError> {
         let path = directory.join(STATE);
-        let bytes = std::fs::read(&path).map_err(|source| SavedError::File { doing: "read", path: path.clone(), source })?;
+        let bytes =
+            std::fs::read(&path).map_err(|source| SavedError::File { doing: "read", path: path.clone(), source })?;
         let foreign = |error: postcard::Error| SavedError::Foreign { path: path.clone(), problem: error.to_string() };
         Ok(postcard::from_bytes(&bytes).map_err(foreign)?)
     }
 
     pub(super) fn write(&self, directory: &Path) -> Result<(), StartError> {
         let path = directory.join(STATE);
-        let written = postcard::to_stdvec(self).map_err(std::io::Error::other).and_then(|bytes| std::fs::write(&path, bytes));
+        let written =
+            postcard::to_stdvec(self).map_err(std::io::Error::other).and_then(|bytes| std::fs::write(&path, bytes));
         Ok(written.map_err(|source| SavedError::File { doing: "write", path, source })?)
     }
 
@@ -94,7 +55,10 @@ pub(super) fn save(
     into: &Path,
     give_up: &mut dyn FnMut(Duration) -> Option<String>,
 ) -> Result<(), StartError> {
-    let host = |error: crate::MachineError| StartError::Host { doing: "watch the machine", source: std::io::Error::other(error) };
+    let host = |error: crate::MachineError| StartError::Host {
+        doing: "watch the machine",
+        source: std::io::Error::other(error),
+    };
     machine.resume().map_err(host)?;
     // What a guest does behind a save, only the caller knows.
     let mut patience = (spec.start == Start::Boot).then(|| Patience::new(spec.topology.cpus(), Instant::now()));

@@ -159,7 +159,9 @@ impl Runner {
             VcpuExit::MmioWrite(..) | VcpuExit::Intr | VcpuExit::Hlt | VcpuExit::IoapicEoi(_) => {}
             VcpuExit::Shutdown => return Effect::End(Ending::TripleFault),
             VcpuExit::FailEntry(reason, cpu) => {
-                return self.failed(format!("the hardware refused to enter the guest, reason {reason:#x}, on CPU {cpu} of the host"))
+                return self.failed(format!(
+                    "the hardware refused to enter the guest, reason {reason:#x}, on CPU {cpu} of the host"
+                ))
             }
             other => return self.failed(format!("{other:?}")),
         }

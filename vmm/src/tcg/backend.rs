@@ -3,8 +3,8 @@
 use super::arguments::{identity, Boot, Origin};
 use super::launch::{launch, Launched, START_TIMEOUT};
 use super::machine::TcgMachine;
-use super::restore::{restore, settle};
 use super::private::private;
+use super::restore::{restore, settle};
 use super::{save, stub, Emulator};
 use crate::saved::{self, Description, STATE};
 use crate::{memory_map, ram};

@@ -2,9 +2,9 @@
 
 use super::launch::{Launched, START_TIMEOUT};
 use super::qmp::{poll_until, Qmp};
-use crate::patience::{not_reached, Patience};
 use super::restore::agree;
 use crate::console::find_panic;
+use crate::patience::{not_reached, Patience};
 use crate::{MachineError, MachineSpec, Start, StartError};
 use rustix::event::{PollFd, PollFlags};
 use serde_json::{json, Value};

@@ -13,7 +13,8 @@ const OWNER: &str = "KTSTR_TEST_OWNER";
 fn is_held(directory: &Path) -> bool {
     let processes = std::fs::read_dir("/proc").expect("reads").filter_map(Result::ok);
     let open = processes.filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok()).flatten();
-    open.filter_map(Result::ok).any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path.starts_with(directory)))
+    open.filter_map(Result::ok)
+        .any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path.starts_with(directory)))
 }
 
 #[test]

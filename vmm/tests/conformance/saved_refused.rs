@@ -56,8 +56,10 @@ fn another_machine() {
     let error = refusal(&prepared().under(Topology::new(1, 1, 2, 1).expect("can be"), Clock::Real));
     let expected = match on_kvm() {
         true => "does not fit: the machine is `topology {\"numa_nodes\":1,\"llcs\":1,\"cores_per_llc\":2,",
-        false => "does not fit: the machine is `-smp 2,sockets=1,dies=1,cores=2,threads=1` here, and was \
-            `-smp 1,sockets=1,dies=1,cores=1,threads=1` when it was saved",
+        false => {
+            "does not fit: the machine is `-smp 2,sockets=1,dies=1,cores=2,threads=1` here, and was \
+            `-smp 1,sockets=1,dies=1,cores=1,threads=1` when it was saved"
+        }
     };
     assert!(error.contains(expected), "{error}");
     if on_kvm() {

@@ -102,6 +102,9 @@ fn set_up_against_bare_ioctls() {
     for cpus in [1, 4, 16] {
         let best = |run: fn(u32) -> Duration| (0..7).map(|_| run(cpus)).min().expect("runs");
         let (ours, bare) = (best(ours), best(bare));
-        println!("{cpus} CPUs: {ours:.1?} to the guest's exit, bare ioctls {bare:.1?}, ratio {:.2}", ours.as_secs_f64() / bare.as_secs_f64());
+        println!(
+            "{cpus} CPUs: {ours:.1?} to the guest's exit, bare ioctls {bare:.1?}, ratio {:.2}",
+            ours.as_secs_f64() / bare.as_secs_f64()
+        );
     }
 }

@@ -16,8 +16,8 @@ use crate::{Gpa, MachineSpec, StartError};
 use ktstr_channel::ports::WINDOW_PARAMETER;
 use ktstr_model::Topology;
 use linux_loader::bootparam::{boot_e820_entry, boot_params};
-use linux_loader::loader::elf::start_info::{hvm_memmap_table_entry, hvm_modlist_entry, hvm_start_info};
 use linux_loader::loader::bzimage::BzImage;
+use linux_loader::loader::elf::start_info::{hvm_memmap_table_entry, hvm_modlist_entry, hvm_start_info};
 use linux_loader::loader::elf::{Elf, PvhBootCapability};
 use linux_loader::loader::{KernelLoader, KernelLoaderResult};
 use std::fs::File;
@@ -57,7 +57,9 @@ pub(super) fn load(memory: &GuestMemoryMmap, spec: &MachineSpec) -> Result<Entry
     let mut file = File::open(&spec.kernel).map_err(unusable("kernel", &spec.kernel))?;
     let kernel = load_kernel(memory, &mut file).map_err(unusable("kernel", &spec.kernel))?;
     let initramfs = match &spec.initramfs {
-        Some(path) => Some(load_initramfs(memory, path, &spec.topology, kernel.kernel_end).map_err(unusable("initramfs", path))?),
+        Some(path) => {
+            Some(load_initramfs(memory, path, &spec.topology, kernel.kernel_end).map_err(unusable("initramfs", path))?)
+        }
         None => None,
     };
     lay(memory, spec, &kernel, initramfs)
@@ -68,16 +70,28 @@ fn unusable<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Sta
     move |source| StartError::File { what, path: path.into(), source }
 }
 
-fn load_kernel<F: Read + ReadVolatile + Seek>(memory: &GuestMemoryMmap, file: &mut F) -> io::Result<KernelLoaderResult> {
+fn load_kernel<F: Read + ReadVolatile + Seek>(
+    memory: &GuestMemoryMmap,
+    file: &mut F,
+) -> io::Result<KernelLoaderResult> {
     let mut magic = [0; 4];
     file.read_exact(&mut magic)?;
     let high = Some(GuestAddress(HIGH_MEMORY));
-    let loaded = if &magic == b"\x7fELF" { Elf::load(memory, None, file, high) } else { BzImage::load(memory, None, file, high) };
+    let loaded = if &magic == b"\x7fELF" {
+        Elf::load(memory, None, file, high)
+    } else {
+        BzImage::load(memory, None, file, high)
+    };
     loaded.map_err(io::Error::other)
 }
 
 /// At the end of low RAM; gives address and bytes.
-fn load_initramfs(memory: &GuestMemoryMmap, path: &Path, topology: &Topology, kernel_end: u64) -> io::Result<(u64, u64)> {
+fn load_initramfs(
+    memory: &GuestMemoryMmap,
+    path: &Path,
+    topology: &Topology,
+    kernel_end: u64,
+) -> io::Result<(u64, u64)> {
     let mut file = File::open(path)?;
     let bytes = file.metadata()?.len();
     let low = low_bytes(topology.memory().0 << 20);

@@ -74,7 +74,19 @@ fn set_memory_types(first: &VcpuFd) -> Result<(), StartError> {
 /// A flat segment of 4 GiB.
 fn segment(selector: u16, type_: u8, long: bool) -> kvm_segment {
     let (l, db) = (u8::from(long), u8::from(!long));
-    kvm_segment { base: 0, limit: 0xffff_ffff, selector, type_, present: 1, dpl: 0, db, s: 1, l, g: 1, ..Default::default() }
+    kvm_segment {
+        base: 0,
+        limit: 0xffff_ffff,
+        selector,
+        type_,
+        present: 1,
+        dpl: 0,
+        db,
+        s: 1,
+        l,
+        g: 1,
+        ..Default::default()
+    }
 }
 
 /// The segments as a table, for a kernel that loads one again, and page tables that map the first 4 GiB to themselves.

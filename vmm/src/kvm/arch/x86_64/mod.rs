@@ -11,8 +11,8 @@ use crate::kvm::host::refused;
 use crate::{CpuRegisters, MachineSpec, StartError};
 use ktstr_model::Topology;
 use kvm_bindings::{
-    kvm_enable_cap, CpuId, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_MP_STATE_HALTED, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
-    KVM_X2APIC_API_USE_32BIT_IDS,
+    kvm_enable_cap, CpuId, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_MP_STATE_HALTED,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use sha2::{Digest, Sha256};

@@ -18,6 +18,18 @@ pub trait MachineBackend: Send + Sync {
         self.capabilities().check(topology, clock, path)
     }
 
+    /// Whether it can make the machine of `spec`.
+    ///
+    /// # Errors
+    /// As [`MachineBackend::check`].
+    fn check_spec(&self, spec: &MachineSpec) -> Result<(), FieldError> {
+        self.check(&spec.topology, spec.clock, "topology")?;
+        if spec.virtualization {
+            self.capabilities().check_virtualization(spec.clock)?;
+        }
+        Ok(())
+    }
+
     /// Where a machine of this topology has its window.
     fn window_at(&self, topology: &Topology) -> Gpa;
 

@@ -31,6 +31,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     exit_code_max: 255,
     repeatable: false,
     saves: true,
+    virtualization: &[],
 };
 
 /// Makes machines on the host's KVM.
@@ -88,7 +89,7 @@ impl MachineBackend for KvmBackend {
     }
 
     fn start(&self, spec: &MachineSpec) -> Result<Box<dyn Machine>, StartError> {
-        self.check(&spec.topology, spec.clock, "topology")?;
+        self.check_spec(spec)?;
         let kvm = host::open()?;
         let (files, writes) = match &spec.start {
             Start::Boot => (ram::make(&spec.topology)?, Writes::Shared),
@@ -106,7 +107,7 @@ impl MachineBackend for KvmBackend {
         into: &Path,
         give_up: &mut dyn FnMut(Duration) -> Option<String>,
     ) -> Result<SavedMachine, StartError> {
-        self.check(&spec.topology, spec.clock, "topology")?;
+        self.check_spec(spec)?;
         let kvm = host::open()?;
         let unwritable = |source| SavedError::File { doing: "write", path: into.to_owned(), source };
         std::fs::create_dir_all(into).map_err(unwritable)?;

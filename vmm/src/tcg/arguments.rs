@@ -43,8 +43,9 @@ pub(super) struct Boot<'a> {
 
 /// The CPU model: its dies are last-level caches on QEMU 10 and 11. Newer ones abort with dies, `max` puts L3 elsewhere.
 const CPU_MODEL: &str = "SapphireRapids";
-/// All that the emulator can do, by AMD's vendor, which Linux wants to see for SVM. Its L3 is not the die's.
-const CPU_MODEL_WITH_SVM: &str = "max,+svm";
+/// All that the emulator can do, by AMD's vendor, which Linux wants to see for SVM. Its L3 is not the die's. Family and model
+/// are those of Zen 2: with the older ones of `max`, Linux takes a whole package for an LLC, in the guests of this guest, too.
+const CPU_MODEL_WITH_SVM: &str = "max,+svm,family=23,model=49,stepping=0";
 /// From this APIC id on CPUs need interrupt remapping to be reached (Intel SDM vol. 3A, 11.12: x2APIC ids of 32 bits).
 const X2APIC_FROM: u32 = 255;
 /// One instruction is 2^3 ns: guest time passes at 125 million instructions a second.

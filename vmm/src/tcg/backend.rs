@@ -11,7 +11,7 @@ use crate::{memory_map, ram};
 use crate::{
     Capabilities, Gpa, GuestMemory, Machine, MachineBackend, MachineSpec, SavedError, SavedMachine, Start, StartError,
 };
-use ktstr_model::{Backend, Clock, FieldError, Mebibytes, Topology};
+use ktstr_model::{Backend, Clock, Mebibytes, Topology};
 use serde_json::json;
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
@@ -46,14 +46,6 @@ impl TcgBackend {
     /// A back end that uses `emulator`; whether it is there is seen at the first start.
     pub fn new(emulator: Emulator) -> Self {
         Self { emulator }
-    }
-
-    fn check_spec(&self, spec: &MachineSpec) -> Result<(), FieldError> {
-        self.check(&spec.topology, spec.clock, "topology")?;
-        if spec.virtualization {
-            CAPABILITIES.check_virtualization(spec.clock)?;
-        }
-        Ok(())
     }
 
     fn boot(&self, spec: &MachineSpec) -> Result<(Launched, GuestMemory), StartError> {

@@ -23,6 +23,7 @@ fn machine(cpus: u32, guest: &micro_guest::MicroGuest) -> (TempDir, MachineSpec)
         start: Start::Boot,
         topology: Topology::new(1, 1, cpus, 1).expect("can be"),
         clock: Clock::Real,
+        virtualization: false,
         seed: 1,
         kernel,
         initramfs: None,

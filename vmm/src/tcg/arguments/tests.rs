@@ -126,7 +126,7 @@ fn the_identity_of_a_machine_holds_what_its_saves_depend_on() {
     assert_eq!(identity(&machine, true).join("\n"), expected);
     // A save of the one does not fit the other.
     let with_svm = identity(&MachineSpec { virtualization: true, ..machine }, true);
-    assert_eq!(with_svm.get(1).map(String::as_str), Some("-cpu max,+svm"));
+    assert_eq!(with_svm.get(1).map(String::as_str), Some("-cpu max,+svm,family=23,model=49,stepping=0"));
 }
 
 #[test]

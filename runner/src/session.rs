@@ -276,7 +276,7 @@ pub(crate) const SNAPSHOTS: &str = "snapshots";
 pub(crate) fn backend(kind: Backend, emulator: &Emulator) -> Option<Box<dyn MachineBackend>> {
     match kind {
         Backend::Tcg => Some(Box::new(TcgBackend::new(emulator.clone()))),
-        Backend::Kvm => None,
+        Backend::Kvm => Some(Box::new(ktstr_vmm::KvmBackend)),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::kvm::host::refused;
 use crate::StartError;
 use kvm_bindings::{
     kvm_clock_data, kvm_debugregs, kvm_irqchip, kvm_lapic_state, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs,
-    kvm_vcpu_events, kvm_xcrs, kvm_xsave, Msrs, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE,
+    kvm_vcpu_events, kvm_xcrs, kvm_xsave, Msrs, KVM_IRQCHIP_IOAPIC, KVM_MAX_CPUID_ENTRIES, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub(in crate::kvm) struct VmState {
 
 /// The timer's register: good only once the counter and the timer's mode are there.
 const MSR_TSC_DEADLINE: u32 = 0x6e0;
+/// Bit of a task segment's type (Intel SDM vol. 3A, 9.2.2).
+const TASK_BUSY: u8 = 1 << 1;
 /// The largest area of [`kvm_xsave`], in words. Larger ones belong to features that a process has to ask for (AMX), and this one does not.
 const XSAVE_WORDS: usize = 1024;
 /// How many registers one call takes.
@@ -64,7 +66,7 @@ pub(super) fn restore_cpu(cpu: &VcpuFd, state: &CpuState) -> Result<(), StartErr
     let refuse = refused("restore a CPU");
     cpu.set_mp_state(state.run_state).map_err(&refuse)?;
     cpu.set_regs(&state.plain).map_err(&refuse)?;
-    cpu.set_sregs(&state.special).map_err(&refuse)?;
+    cpu.set_sregs(&special(cpu, &state.special)?).map_err(&refuse)?;
     let mut extended = kvm_xsave::default();
     if state.extended.len() != XSAVE_WORDS {
         let problem = format!("its extended registers have {} words", state.extended.len());
@@ -96,6 +98,21 @@ pub(super) fn restore_vm(vm: &VmFd, state: &VmState) -> Result<(), StartError> {
     }
     let clock = kvm_clock_data { clock: state.clock, ..Default::default() };
     vm.set_clock(&clock).map_err(refused("restore the clock"))
+}
+
+/// The special registers as the host's hardware has them.
+///
+/// A task segment that is in use is marked busy, which AMD's hardware does not show in its own copy of the segment; KVM adds the mark to what it gives
+/// (arch/x86/kvm/svm/svm.c, `svm_get_segment`). QEMU's SVM (10.0, target/i386/tcg/seg_helper.c, `helper_check_io`) takes a segment with
+/// the mark for none, and a program of the guest that may use a port dies of it.
+fn special(cpu: &VcpuFd, saved: &kvm_sregs) -> Result<kvm_sregs, StartError> {
+    let shown = cpu.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(refused("ask what a CPU shows"))?;
+    let amd = shown.as_slice().iter().any(|leaf| leaf.function == 0 && leaf.ebx.to_le_bytes() == *b"Auth");
+    let mut special = *saved;
+    if amd {
+        special.tr.type_ &= !TASK_BUSY;
+    }
+    Ok(special)
 }
 
 /// All model specific registers that are not zero, which they are on a new CPU; the timer's last.

@@ -5,9 +5,9 @@ from there, loads the host's modules and runs one command.
 """
 
 load("//rules:defs.bzl", "KtstrKernelInfo", "topology")
-load("//rules/private:resources.bzl", "resources")
-load("//rules/private:snapshot.bzl", "SnapshotToolsInfo", "make_snapshot")
-load("//rules/private:toolchain.bzl", "emulator_description", "emulator_files")
+load("//rules/private:resources.bzl", "resources")  # buildifier: disable=bzl-visibility
+load("//rules/private:snapshot.bzl", "SnapshotToolsInfo", "make_snapshot")  # buildifier: disable=bzl-visibility
+load("//rules/private:toolchain.bzl", "emulator_description", "emulator_files")  # buildifier: disable=bzl-visibility
 
 NestedHostInfo = provider(
     doc = "A host that was saved.",

@@ -1,4 +1,5 @@
-"""The module extension `ktstr`: kernels, the emulator, libraries for schedulers and tools for shells, by lock files."""
+"""The module extension `ktstr`: kernels, the emulator, libraries for schedulers, tools for shells and what its own tests decode with, by lock
+files."""
 
 load("//rules/private:debian_emulator.bzl", "debian_emulator")
 load("//rules/private:debian_files.bzl", "debian_files")
@@ -10,6 +11,7 @@ _MODULES = Label("//kernels:modules.lock.json")
 _EMULATOR = Label("//tools/emulator:debian.lock.json")
 _LIBRARIES = Label("//tools/libraries:debian.lock.json")
 _TOOLS = Label("//tools/guest:debian.lock.json")
+_DECODERS = Label("//tools/decoders:debian.lock.json")
 _PREFIX = "ktstr_kernel_"
 
 def _ktstr_impl(mctx):
@@ -20,6 +22,7 @@ def _ktstr_impl(mctx):
     debian_emulator(name = "ktstr_emulator", lock = _EMULATOR)
     debian_files(name = "ktstr_libraries", lock = _LIBRARIES, refresh = "libraries", target = "libraries")
     debian_files(name = "ktstr_tools", lock = _TOOLS, refresh = "tools", target = "busybox")
+    debian_files(name = "ktstr_decoders", lock = _DECODERS, refresh = "decoders", target = "decoders")
     return mctx.extension_metadata(reproducible = True)
 
 ktstr = module_extension(

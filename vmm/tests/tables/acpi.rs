@@ -82,8 +82,11 @@ fn ram(topology: &Topology) -> Vec<NodeMemory> {
     let mut ram = Vec::new();
     for (node, size) in (0..).zip(topology.node_memory()) {
         let end = start + size.0 * MIB;
-        let cuts = if node == 0 { vec![start..HOLE.start, HOLE.end..end] } else { vec![start..end] };
-        ram.extend(cuts.into_iter().map(|cut| NodeMemory { start: Gpa(cut.start), bytes: cut.end - cut.start, node }));
+        let range = |from: u64, to: u64| NodeMemory { start: Gpa(from), bytes: to - from, node };
+        match node {
+            0 => ram.extend([range(start, HOLE.start), range(HOLE.end, end)]),
+            _ => ram.push(range(start, end)),
+        }
         start = end;
     }
     ram

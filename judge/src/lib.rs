@@ -15,6 +15,7 @@ mod parse;
 mod run;
 mod scheduler;
 mod settings;
+mod steal;
 mod topology;
 mod trace;
 mod water;

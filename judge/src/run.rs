@@ -7,7 +7,7 @@ use ktstr_model::plan::WorkerExpectation;
 use ktstr_model::trace::{CpuSwitchCount, TraceEvent};
 use ktstr_model::verdict::Place;
 use ktstr_model::{Case, CpuSet, Event, GuestNanos, Phase, What};
-use ktstr_recording::{HostEvent, Recording};
+use ktstr_recording::{CpuSteal, HostEvent, Recording};
 use std::collections::BTreeMap;
 
 /// What came of a case.
@@ -30,6 +30,8 @@ pub(crate) struct Run<'a> {
     pub(crate) switches: BTreeMap<u32, Switches>,
     /// What became of the scheduler under test; none: the case has none.
     pub(crate) scheduler: Option<SchedulerRun<'a>>,
+    /// What the host took from each CPU; empty if it is not known.
+    pub(crate) steal: &'a [CpuSteal],
     /// Whether the guest did not go on for want of its scheduler.
     pub(crate) broken_off: bool,
     /// Events that do not fit the plan.
@@ -112,6 +114,7 @@ impl<'a> Run<'a> {
             deaths: Vec::new(),
             switches: BTreeMap::new(),
             scheduler: case.plan.scheduler.as_ref().map(SchedulerRun::new),
+            steal: recording.steal(),
             broken_off: false,
             strays: 0,
             last: None,

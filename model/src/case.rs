@@ -1,6 +1,6 @@
 //! A case: one run of one machine, everything that decides what it does.
 
-use crate::{Check, ExpectedFailure, Plan, StartMode, Topology};
+use crate::{Check, ExpectedFailure, Placement, Plan, StartMode, Topology};
 use serde::{Deserialize, Serialize};
 
 /// What runs the machine.
@@ -67,6 +67,9 @@ pub struct Case {
     /// Where its machine begins.
     #[serde(default)]
     pub start: StartMode,
+    /// What it has of the host for itself.
+    #[serde(default, skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
     /// Varies when things happen in the guest.
     pub seed: u64,
     /// Name of its flag profile, if the declaration has profiles.

@@ -47,6 +47,12 @@ pub struct TestSpec {
     /// Where the machines begin.
     #[serde(default, skip_serializing_if = "StartSpec::is_boot")]
     pub start: StartSpec,
+    /// Whether each CPU has a CPU of the host for itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pin_cpus: bool,
+    /// Whether RAM is huge pages of the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub huge_pages: bool,
     /// Added to the kernel's command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_args: Vec<String>,

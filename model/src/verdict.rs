@@ -118,6 +118,8 @@ pub enum Cause {
     Trace,
     /// The host: disk full, no memory, missing files.
     Host,
+    /// The host held off a CPU of the machine for longer than what failed allows.
+    HostSteal,
     /// Cut off by a signal or the deadline.
     Interrupted,
     /// The scheduler called `scx_bpf_error`.
@@ -171,6 +173,7 @@ impl Cause {
             Self::Channel => "channel",
             Self::Trace => "trace",
             Self::Host => "host",
+            Self::HostSteal => "host steal",
             Self::Interrupted => "interrupted",
             Self::BpfError => "scx_bpf_error",
             Self::RuntimeError => "runtime error",
@@ -221,6 +224,7 @@ impl Cause {
             | Self::Channel
             | Self::Trace
             | Self::Host
+            | Self::HostSteal
             | Self::Interrupted
             | Self::KernelLacks
             | Self::Unexpected => false,

@@ -271,7 +271,8 @@ impl Recording {
             HostEvent::Ended(_)
             | HostEvent::MachineStarted { .. }
             | HostEvent::GuestStarted
-            | HostEvent::ScenarioStarted => None,
+            | HostEvent::ScenarioStarted
+            | HostEvent::Steal(_) => None,
         });
         lost.or_else(|| self.ending().is_none().then(|| "it does not say how the machine ended".into()))
     }

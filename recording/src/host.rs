@@ -1,6 +1,7 @@
 //! What the host saw of a machine. None of it is part of what a replay is compared by.
 
 pub use ktstr_channel::layout::{EXIT_FAILED, EXIT_FINISHED, EXIT_NO_WINDOW};
+use ktstr_model::GuestNanos;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -38,6 +39,23 @@ pub enum HostEvent {
     },
     /// The guest began with the first step of its plan.
     ScenarioStarted,
+    /// What the host took from the machine's CPUs, in the order of their numbers, since the guest began with the first step of its plan, or, if
+    /// it did not, since the machine was started. Under the real clock only, once, right before the end.
+    Steal(Vec<CpuSteal>),
+}
+
+/// What the host took from a CPU: the time in which the CPU's thread could have run and the host ran something else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuSteal {
+    /// Which.
+    pub cpu: u32,
+    /// All of it, in nanoseconds.
+    pub total_ns: u64,
+    /// At once: the longest stretch is no longer than this. The host is asked every few milliseconds, and several short ones in
+    /// between count as one.
+    pub longest_ns: u64,
+    /// Guest time at the end of that, as the host reckons it; none: the guest had not said anything, or nothing was taken.
+    pub longest_at: Option<GuestNanos>,
 }
 
 /// Why a machine ended.

@@ -21,6 +21,6 @@ pub use compare::{compare, Comparison};
 pub use fields::FieldDifference;
 pub use format::{Header, FORMAT_VERSION};
 pub use hash::Sha256Sum;
-pub use host::{CpuState, Ending, HostEvent, HostNanos};
+pub use host::{CpuState, CpuSteal, Ending, HostEvent, HostNanos};
 pub use reader::{Damage, DamageProblem, Entry, ReadError, Recording};
 pub use writer::{WriteError, Writer};

@@ -2,7 +2,7 @@
 
 use crate::format::{checksum, Header, Kind, BODY_BYTES_MAX, FORMAT_VERSION, MAGIC, PREAMBLE_BYTES, RECORD_HEAD_BYTES};
 use crate::hash::{GuestHash, Sha256Sum};
-use crate::host::{Ending, HostEvent, HostNanos};
+use crate::host::{CpuSteal, Ending, HostEvent, HostNanos};
 use ktstr_model::Event;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -184,6 +184,15 @@ impl Recording {
             HostEvent::Ended(ending) => Some(ending),
             _ => None,
         })
+    }
+
+    /// What the host took from each CPU; empty if it is not known.
+    pub fn steal(&self) -> &[CpuSteal] {
+        let steal = self.host_events().find_map(|(_, event)| match event {
+            HostEvent::Steal(cpus) => Some(cpus.as_slice()),
+            _ => None,
+        });
+        steal.unwrap_or_default()
     }
 
     /// Everything that the guest wrote to its console.

@@ -2,7 +2,7 @@
 
 use ktstr_model::case::Input;
 use ktstr_model::plan::Plan;
-use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, StartMode, Topology, What};
+use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Placement, StartMode, Topology, What};
 use ktstr_recording::compare::{differing_inputs, Side};
 use ktstr_recording::{compare, Comparison, Ending, Header, HostEvent, HostNanos, Recording, Writer};
 use proptest::prelude::*;
@@ -21,6 +21,7 @@ fn case() -> Case {
         backend: Backend::Tcg,
         clock: Clock::Virtual,
         start: StartMode::Boot,
+        placement: Placement::default(),
         seed: 0,
         profile: None,
         kernel_args: vec![],

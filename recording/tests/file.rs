@@ -1,8 +1,8 @@
 //! What goes into the file comes out again, up to wherever it is damaged.
 
 use ktstr_model::plan::Plan;
-use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, StartMode, Topology, What};
-use ktstr_recording::{Ending, Entry, Header, HostEvent, HostNanos, Recording, WriteError, Writer};
+use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Placement, StartMode, Topology, What};
+use ktstr_recording::{CpuSteal, Ending, Entry, Header, HostEvent, HostNanos, Recording, WriteError, Writer};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -13,6 +13,7 @@ fn header() -> Header {
         backend: Backend::Tcg,
         clock: Clock::Virtual,
         start: StartMode::Boot,
+        placement: Placement::default(),
         seed: 0,
         profile: None,
         kernel_args: vec![],
@@ -31,6 +32,11 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         }),
         (any::<u64>(), "\\PC{0,40}")
             .prop_map(|(at, message)| { Entry::Host(HostNanos(at), HostEvent::Ended(Ending::Panic { message })) }),
+        (any::<u32>(), any::<u64>()).prop_map(|(cpu, ns)| {
+            let at = (ns % 2 == 0).then_some(GuestNanos(ns));
+            let steal = CpuSteal { cpu, total_ns: ns, longest_ns: ns / 2, longest_at: at };
+            Entry::Host(HostNanos(ns), HostEvent::Steal(vec![steal]))
+        }),
         proptest::collection::vec(any::<u8>(), 1..40).prop_map(Entry::Console),
     ]
 }

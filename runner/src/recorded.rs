@@ -22,6 +22,7 @@ pub(crate) fn outcome(recording: &Recording, checks: &[Check]) -> Outcome {
         findings: judgement.findings,
         warnings: judgement.warnings,
         timings: timings(recording),
+        host_steal: recording.steal().to_vec(),
         backend_version: backend_version(recording),
         kernel: kernel(recording),
         recording: None,

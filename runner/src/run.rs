@@ -10,6 +10,7 @@ use crate::select::Shard;
 use crate::stop::Stop;
 use ktstr_model::verdict::{join, Place};
 use ktstr_model::{Case, Cause, Finding, Phase, Verdict};
+use ktstr_recording::CpuSteal;
 use std::time::Instant;
 
 /// Reports are written after each case, as long as that takes less than one part in this many of the time: with thousands of
@@ -45,6 +46,8 @@ pub(crate) struct Outcome {
     pub(crate) warnings: Vec<String>,
     /// How long it took.
     pub(crate) timings: Timings,
+    /// What the host took from each CPU, if it is known.
+    pub(crate) host_steal: Vec<CpuSteal>,
     /// Version of the back end; empty if it did not start.
     pub(crate) backend_version: String,
     /// `uname -r`; empty if the guest did not say.
@@ -161,6 +164,7 @@ impl Outcome {
             findings: self.findings,
             warnings: self.warnings,
             timings: self.timings,
+            host_steal: self.host_steal,
             recording: self.recording,
             guest_events: self.guest_events,
             guest_sha256: self.guest_sha256,
@@ -177,6 +181,7 @@ pub(crate) fn not_run(finding: Finding) -> Outcome {
         findings: vec![finding],
         warnings: Vec::new(),
         timings: Timings::default(),
+        host_steal: Vec::new(),
         backend_version: String::new(),
         kernel: String::new(),
         recording: None,

@@ -27,6 +27,29 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// Each CPU was to have one of the host for itself.
+    #[error(
+        "pin_cpus: the machine has {machine} CPUs, and this process may use {host} of the host; a smaller machine, a larger host, or no pin_cpus"
+    )]
+    TooFewHostCpus {
+        /// CPUs of the machine.
+        machine: usize,
+        /// CPUs of the host that this process may use.
+        host: usize,
+    },
+    /// The host's pool has not enough huge pages.
+    #[error(
+        "huge_pages: the machine needs {needed} huge pages of 2M, and {free} of the host's are free; `sysctl vm.nr_hugepages=N` makes N of them in \
+         all, best right after the host's boot, or no huge_pages"
+    )]
+    HugePages {
+        /// How many the machine needs.
+        needed: u64,
+        /// How many there are.
+        free: u64,
+        /// What the kernel says.
+        source: io::Error,
+    },
     /// A file of the machine cannot be used.
     #[error("cannot use the {what} {}", path.display())]
     File {

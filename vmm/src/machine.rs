@@ -1,6 +1,8 @@
 //! The contract of a back end.
 
-use crate::{Capabilities, CpuRegisters, Exit, Gpa, GuestMemory, MachineError, MachineSpec, SavedMachine, StartError};
+use crate::{
+    Capabilities, CpuRegisters, Exit, Gpa, GuestMemory, HostTime, MachineError, MachineSpec, SavedMachine, StartError,
+};
 use ktstr_model::{Clock, FieldError, Topology};
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +29,7 @@ pub trait MachineBackend: Send + Sync {
         if spec.virtualization {
             self.capabilities().check_virtualization(spec.clock)?;
         }
-        Ok(())
+        spec.placement.check(self.capabilities().backend, &spec.topology, "topology")
     }
 
     /// Where a machine of this topology has its window.
@@ -90,6 +92,10 @@ pub trait Machine: Send {
 
     /// CPU time of the host that the machine has used: a measure for deadlines that another load on the host does not shorten.
     fn cpu_time(&self) -> Duration;
+
+    /// What the host gave each CPU, in the order of their numbers. Empty under the virtual clock, which does not follow the host, and if it is
+    /// not known: the machine may be gone.
+    fn vcpu_times(&self) -> Vec<HostTime>;
 
     /// What the guest wrote to its console since the last call.
     ///

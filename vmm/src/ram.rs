@@ -5,8 +5,9 @@ use crate::memory_map;
 use crate::saved::{for_each_page, ram_name};
 use crate::window::OpenWindow;
 use crate::{GuestMemory, SavedError, StartError};
-use ktstr_model::Topology;
-use rustix::fs::MemfdFlags;
+use ktstr_model::placement::HUGE_PAGE;
+use ktstr_model::{Mebibytes, Topology};
+use rustix::fs::{FallocateFlags, MemfdFlags};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -22,6 +23,29 @@ pub(crate) fn make(topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
     };
     let host = |source| StartError::Host { doing: "make the machine's memory", source };
     memory_map::node_bytes(topology).into_iter().map(make).collect::<io::Result<_>>().map_err(host)
+}
+
+/// As [`make`], of huge pages that nobody can take away any more: a pool that is empty is an error here and not a fault of a guest.
+pub(crate) fn make_huge(topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
+    let make = |bytes: u64| -> io::Result<Arc<File>> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
+        let file = File::from(rustix::fs::memfd_create("ram", flags)?);
+        file.set_len(bytes)?;
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
+        Ok(Arc::new(file))
+    };
+    let Mebibytes(page) = HUGE_PAGE;
+    let (needed, free) = (topology.memory().0 / page, free_huge_pages());
+    let refused = |source| StartError::HugePages { needed, free, source };
+    memory_map::node_bytes(topology).into_iter().map(make).collect::<io::Result<_>>().map_err(refused)
+}
+
+/// Documentation/admin-guide/mm/hugetlbpage.rst: those that are free and that nobody has reserved.
+fn free_huge_pages() -> u64 {
+    let pool = Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB");
+    let read = |name| std::fs::read_to_string(pool.join(name)).ok()?.trim().parse::<u64>().ok();
+    let (free, reserved) = (read("free_hugepages"), read("resv_hugepages"));
+    free.unwrap_or(0).saturating_sub(reserved.unwrap_or(0))
 }
 
 /// RAM that stays, as new files of a save.

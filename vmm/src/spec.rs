@@ -1,7 +1,7 @@
 //! What a machine is made of.
 
 use crate::SavedMachine;
-use ktstr_model::{Clock, Topology};
+use ktstr_model::{Clock, Placement, Topology};
 use std::path::PathBuf;
 
 /// Everything that decides what a machine is. The same spec gives the same machine, and under the virtual clock the same run.
@@ -16,6 +16,8 @@ pub struct MachineSpec {
     /// Whether the CPUs have AMD's virtualization (SVM), so that the guest can be a host itself. A machine for tests of virtual machines, not of
     /// schedulers: vendor and caches are not those of the others.
     pub virtualization: bool,
+    /// What it has of the host for itself. A save is of no placement, and machines of any start from it.
+    pub placement: Placement,
     /// Under the virtual clock: what varies the run. What the guest drew before a save is in the save: a machine that starts from it
     /// takes no other seed for that, and what varies it comes through its window.
     pub seed: u64,

@@ -49,5 +49,6 @@ pub(super) fn judge(run: &Run<'_>) -> Outcome {
             1 => String::new(),
             more => format!("{} strayed in all, counted in each hold", count(more as u64, "worker")),
         },
+        hold_off: None,
     })
 }

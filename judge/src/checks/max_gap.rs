@@ -32,6 +32,7 @@ pub(super) fn judge(run: &Run<'_>, bound: Nanos) -> Outcome {
             nanos(report.cpu_ns),
             nanos(report.run_delay_ns)
         ),
+        hold_off: Some(bound.0),
     })
 }
 

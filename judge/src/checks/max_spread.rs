@@ -45,6 +45,7 @@ pub(super) fn judge(run: &Run<'_>, bound: f64) -> Outcome {
             name(worst.most),
             nanos(worst.most.cpu_ns)
         ),
+        hold_off: None,
     })
 }
 

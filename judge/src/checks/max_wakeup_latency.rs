@@ -59,6 +59,7 @@ pub(super) fn judge(run: &Run<'_>, bounds: &LatencyBounds) -> Outcome {
             count(worst.latencies.count(), "wakeup"),
             all.join(", ")
         ),
+        hold_off: exceeded(&worst.latencies, bounds),
     })
 }
 
@@ -79,6 +80,13 @@ fn gather(run: &Run<'_>) -> BTreeMap<(u32, usize), Wakeups> {
         }
     }
     groups
+}
+
+/// The largest bound that is exceeded: the host's doing has to be longer than all of these.
+fn exceeded(latencies: &LatencyHistogram, bounds: &LatencyBounds) -> Option<u64> {
+    let exceeded =
+        |(_, quantile, bound): Part| Some(bound?.0).filter(|bound| latencies.quantile(quantile) > Some(*bound));
+    parts(bounds).into_iter().filter_map(exceeded).max()
 }
 
 /// The largest quotient of a percentile and its bound.

@@ -26,6 +26,7 @@ pub(super) fn judge(run: &Run<'_>, bound: f64) -> Outcome {
             nanos(worst.cpu_ns),
             nanos(worst.run_delay_ns)
         ),
+        hold_off: None,
     })
 }
 

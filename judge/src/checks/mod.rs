@@ -13,7 +13,7 @@ mod not_starved;
 mod weight_share;
 
 use crate::run::Run;
-use crate::scheduler;
+use crate::{scheduler, steal};
 use ktstr_model::verdict::Place;
 use ktstr_model::{Bound, Cause, Check, Finding, Phase, Verdict};
 
@@ -36,6 +36,8 @@ pub(crate) struct Judged {
     pub(crate) place: Place,
     /// What it means.
     pub(crate) explanation: String,
+    /// How long the host has to hold off a CPU at once, in nanoseconds, for this to be its doing; none: it never is.
+    pub(crate) hold_off: Option<u64>,
 }
 
 /// Judges a run by one check.
@@ -59,7 +61,7 @@ pub(crate) fn look(run: &Run<'_>, check: &Check) -> Finding {
             (Verdict::Unknown, Cause::NothingToJudge, Judged { measured, ..Judged::default() })
         }
     };
-    Finding {
+    let finding = Finding {
         verdict,
         cause,
         phase: Phase::Run,
@@ -69,5 +71,6 @@ pub(crate) fn look(run: &Run<'_>, check: &Check) -> Finding {
         origin: Some(check.origin),
         place: judged.place,
         explanation: if verdict == Verdict::Pass { String::new() } else { judged.explanation },
-    }
+    };
+    steal::excuse(run, finding, judged.hold_off)
 }

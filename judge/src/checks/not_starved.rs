@@ -34,7 +34,13 @@ pub(super) fn judge(run: &Run<'_>) -> Outcome {
         nanos(worst.run_delay_ns),
     );
     let place = Place { at: Some(worst.end), ..run.place(worst.worker, worst.segment) };
-    Outcome::Judged(Judged { within: false, measured, place, explanation: explain(run, &steps, &starved, worst) })
+    Outcome::Judged(Judged {
+        within: false,
+        measured,
+        place,
+        explanation: explain(run, &steps, &starved, worst),
+        hold_off: Some(worst.nanos),
+    })
 }
 
 /// Who else starved, and who had the CPUs meanwhile.

@@ -57,6 +57,7 @@ pub(super) fn judge(run: &Run<'_>, bound: f64) -> Outcome {
         ),
         place: Place { at: Some(rival.end), ..place },
         explanation: explain(run, &worst),
+        hold_off: None,
     })
 }
 

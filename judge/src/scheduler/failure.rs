@@ -21,11 +21,13 @@ pub(super) struct Failure {
     pub(super) explanation: String,
     pub(super) cpu: Option<u32>,
     pub(super) at: Option<GuestNanos>,
+    /// How long the kernel says that a task did not run, in nanoseconds, if that is the failure.
+    pub(super) stalled: Option<u64>,
 }
 
 impl Failure {
     pub(super) fn new(cause: Cause, phase: Phase, measured: String, at: Option<GuestNanos>) -> Self {
-        Self { cause, phase, measured, explanation: String::new(), cpu: None, at }
+        Self { cause, phase, measured, explanation: String::new(), cpu: None, at, stalled: None }
     }
 
     pub(super) fn is_stall(&self) -> bool {
@@ -92,12 +94,13 @@ fn stall(run: &SchedulerRun<'_>, exit: &KernelExit, phase: Phase, begun: GuestNa
     };
     let name = task.rsplit_once('[').map_or(task, |(name, _)| name);
     let seconds = time.strip_suffix('s').and_then(|number| number.parse::<f64>().ok());
+    let stalled = seconds.map(|seconds| (seconds * 1e9) as u64);
     let time = seconds.map_or(time.to_owned(), |seconds| format!("{seconds:.1} s"));
     let measured = format!("stall: {name} did not run for {time}");
     let traced = dump::find(run.dump.iter().map(|(_, line)| *line), task);
     let printed = || dump::find(run.output.iter().map(|(_, line)| line.text.as_str()), task);
     let Some(place) = traced.or_else(printed) else {
-        let failure = Failure::new(Cause::Stall, phase, measured, Some(begun));
+        let failure = Failure { stalled, ..Failure::new(Cause::Stall, phase, measured, Some(begun)) };
         return failure.because(["on which CPU is not known: there is no dump that shows the task".into()]);
     };
     let behind_rt = matches!(place.class, "rt_sched_class" | "dl_sched_class" | "stop_sched_class");
@@ -114,7 +117,7 @@ fn stall(run: &SchedulerRun<'_>, exit: &KernelExit, phase: Phase, begun: GuestNa
     });
     let lines = place.lines.iter().map(|line| format!("| {line}"));
     let failure = Failure::new(cause, phase, measured, Some(begun)).because(blame.into_iter().chain(lines));
-    Failure { cpu: Some(place.cpu), ..failure }
+    Failure { cpu: Some(place.cpu), stalled: stalled.filter(|_| !behind_rt), ..failure }
 }
 
 /// The guest waited in vain.

@@ -16,6 +16,7 @@ mod verifier;
 
 use crate::number::{count, nanos};
 use crate::run::Run;
+use crate::steal;
 use failure::Failure;
 use ktstr_model::scheduler::{KernelLine, OutputLine, SchedExtState, SchedulerOverdue};
 use ktstr_model::verdict::Place;
@@ -204,13 +205,16 @@ fn failed(run: &Run<'_>, finding: Finding, failure: Failure) -> Finding {
     let place = Place { cpu: failure.cpu, step, at: failure.at, ..Place::default() };
     // The line says all: that it must not be needs no saying.
     let bound = String::new();
-    Finding { bound, phase: failure.phase, place, explanation: failure.explanation, ..finding }
+    let finding = Finding { bound, phase: failure.phase, place, explanation: failure.explanation, ..finding };
+    // The watchdog's time is no longer than the stall's.
+    steal::excuse(run, finding, failure.stalled)
 }
 
 /// A stall ends the scheduler, too: said once if both checks say it.
 pub(crate) fn say_once(findings: &mut Vec<Finding>) {
     let is = |finding: &Finding, check: Bound| {
-        finding.verdict == Verdict::Fail && finding.check.as_deref() == Some(check.name())
+        let failed = matches!(finding.verdict, Verdict::Fail | Verdict::Infrastructure);
+        failed && finding.check.as_deref() == Some(check.name())
     };
     if findings.iter().any(|finding| is(finding, Bound::NoStall)) {
         findings.retain(|finding| !is(finding, Bound::SchedulerAlive));

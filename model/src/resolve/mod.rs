@@ -16,7 +16,7 @@ use crate::check::{merge, Has, Origin};
 use crate::floor::ClockOfMachine;
 use crate::scheduler::Profile;
 use crate::spec::{RandomSeed, SeedSpec, TestSpec};
-use crate::{Case, Check, FieldError, Plan, StartMode, StartSpec, Topology};
+use crate::{Case, Check, FieldError, Placement, Plan, StartMode, StartSpec, Topology};
 use std::collections::BTreeMap;
 
 /// Most seeds of one test.
@@ -57,6 +57,8 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
             let hint = "cases would have equal names: put one of them into a target of its own";
             return Err(FieldError::new(path, format!("{topology} stands there twice")).hint(hint));
         }
+        let placement = Placement { pin_cpus: spec.pin_cpus, huge_pages: spec.huge_pages };
+        placement.check(spec.backend, &topology, &path)?;
         let plan = timeline::plan(spec, &topology)?;
         let checks = checks(spec, limits_cpus(&plan, &topology));
         let machine = ClockOfMachine { backend: spec.backend, clock: *clock, cpus: topology.cpus() };
@@ -70,6 +72,7 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
                 backend: spec.backend,
                 clock: *clock,
                 start,
+                placement,
                 seed: *seed,
                 profile: profile.name.clone(),
                 kernel_args: spec.kernel_args.clone(),

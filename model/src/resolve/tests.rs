@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plan::Action;
-use crate::TraceEvent;
+use crate::{Backend, Clock, TraceEvent};
 use proptest::prelude::*;
 
 /// A declaration on `topology` (JSON) with `scenario` (JSON) and `more` fields.
@@ -364,4 +364,34 @@ fn bounds_of_the_test_win_over_those_of_its_scheduler() {
     assert!(checks(r#", "checks": {"max_gap": "8s"}"#).contains(&gap(8, Origin::Test)));
     let bad = r#", "scheduler": {"name": "s", "checks": {"max_gap": true}}"#;
     assert_eq!(refusal(&one(SPIN), bad), "scheduler.checks.max_gap: true is not a bound; a bound, or false");
+}
+
+#[test]
+fn a_placement_is_in_the_case_and_refused_where_it_cannot_be() {
+    let resolve = |topology, placement: &str, backend: &str| {
+        let mut spec = spec(topology, &one(SPIN), placement)?;
+        (spec.backend, spec.clocks) = match backend {
+            "kvm" => (Backend::Kvm, vec![Clock::Real]),
+            _ => (Backend::Tcg, vec![Clock::Real]),
+        };
+        Ok(cases(&spec, &Facts::default())?.remove(0).placement)
+    };
+    let both = r#", "pin_cpus": true, "huge_pages": true"#;
+    let placed = Placement { pin_cpus: true, huge_pages: true };
+    assert_eq!(resolve([1, 1, 2, 1], both, "kvm"), Ok(placed));
+    assert_eq!(resolve([1, 1, 2, 1], "", "tcg"), Ok(Placement::default()));
+    let refused = |topology, placement, backend| -> String {
+        let error: FieldError = resolve(topology, placement, backend).expect_err("refused");
+        error.to_string()
+    };
+    assert_eq!(
+        refused([1, 1, 2, 1], r#", "huge_pages": true"#, "tcg"),
+        "huge_pages: the back end tcg does not place its machines: what is measured on it is mostly the emulator's doing; \
+         backend = \"kvm\", or leave it away"
+    );
+    assert!(refused([1, 1, 2, 1], both, "tcg").starts_with("pin_cpus: the back end tcg "));
+    assert_eq!(
+        refused([3, 3, 2, 1], both, "kvm"),
+        "topologies[0].memory: a NUMA node of 341M is not made of huge pages of 2M; 1026M would do"
+    );
 }

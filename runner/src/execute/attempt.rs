@@ -1,6 +1,7 @@
 //! One machine from its start to its end, and everything that is seen of it on the way into a recording.
 
 use super::ending::{of_exit, of_silence};
+use super::steal::Steal;
 use super::watch::{Silence, Watch};
 use super::{in_full, Executor};
 use crate::inputs::Origin;
@@ -60,6 +61,8 @@ pub(super) struct Attempt<'a> {
     since: Instant,
     reader: RingReader,
     booted: bool,
+    /// What the host takes from the machine.
+    steal: Steal,
     /// Bytes of the console that are still recorded.
     console_room: usize,
 }
@@ -77,6 +80,7 @@ impl<'a> Attempt<'a> {
             writer,
             on_stage,
             since: Instant::now(),
+            steal: Steal::new(Instant::now()),
             reader: RingReader::default(),
             booted: false,
             console_room: CONSOLE_BYTES_MAX,
@@ -109,6 +113,8 @@ impl<'a> Attempt<'a> {
         // The last messages and the last lines come with the end.
         self.take_events(&window)?;
         while self.take_console(machine.as_mut())? {}
+        self.steal.look(&machine.vcpu_times(), Instant::now());
+        self.steal.take().map_or(Ok(()), |event| self.host(&event))?;
         self.host(&HostEvent::Ended(ending))?;
         Ok(())
     }
@@ -144,7 +150,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn machine_spec(&self, backend: &dyn MachineBackend, directory: &Path) -> Result<MachineSpec, Broken> {
-        let Case { topology, clock, seed, kernel_args, .. } = self.case;
+        let Case { topology, clock, placement, seed, kernel_args, .. } = self.case;
         let window_at = backend.window_at(topology);
         let executor = self.executor;
         let no_origin = || no_origin(self.case.start);
@@ -166,6 +172,7 @@ impl<'a> Attempt<'a> {
             topology: topology.clone(),
             clock: *clock,
             virtualization: false,
+            placement: *placement,
             seed: *seed,
             kernel,
             initramfs,
@@ -195,6 +202,9 @@ impl<'a> Attempt<'a> {
             }
             self.take_events(window)?;
             let now = Instant::now();
+            if self.steal.is_due(now) {
+                self.steal.look(&machine.vcpu_times(), now);
+            }
             if now < next_look {
                 continue;
             }
@@ -221,6 +231,7 @@ impl<'a> Attempt<'a> {
         let polled = self.reader.poll(window);
         for event in &polled.events {
             self.writer.guest(event)?;
+            self.steal.heard(Instant::now(), event.at);
             match &event.what {
                 What::Booted(_) => {
                     self.booted = true;
@@ -230,6 +241,7 @@ impl<'a> Attempt<'a> {
                     let steps = self.case.plan.steps.len() as u32;
                     (self.on_stage)(Stage::Running { step: *step, steps });
                     if *step == 0 {
+                        self.steal.begin();
                         self.host(&HostEvent::ScenarioStarted)?;
                     }
                 }

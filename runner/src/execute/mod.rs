@@ -5,6 +5,7 @@
 
 mod attempt;
 mod ending;
+mod steal;
 mod watch;
 
 use crate::inputs::Inputs;

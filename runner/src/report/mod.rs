@@ -12,6 +12,7 @@ mod replay;
 mod terminal;
 
 use ktstr_model::{Case, Finding, Verdict};
+use ktstr_recording::CpuSteal;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -106,6 +107,9 @@ pub(crate) struct CaseReport {
     /// What the reader should know of the bounds, and what fails nothing.
     pub(crate) warnings: Vec<String>,
     pub(crate) timings: Timings,
+    /// What the host took from each CPU; empty under the virtual clock, and if it is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) host_steal: Vec<CpuSteal>,
     /// File name of the recording, if one was kept.
     pub(crate) recording: Option<String>,
     /// How many events the guest reported.
@@ -220,6 +224,7 @@ pub(crate) mod tests {
             verdict,
             findings,
             warnings: Vec::new(),
+            host_steal: Vec::new(),
             timings: Timings { prepare: 0.05, boot: 2.0, run: 1.0, judge: 0.0 },
             recording: Some("t-1n1l2c1t-s0.ktstr".into()),
             guest_events: 27,

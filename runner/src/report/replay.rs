@@ -214,7 +214,7 @@ fn ending(ending: &Ending) -> String {
 mod tests {
     use super::*;
     use ktstr_model::event::WorkerReport;
-    use ktstr_model::{Backend, Case, GuestNanos, Plan, StartMode, Topology};
+    use ktstr_model::{Backend, Case, GuestNanos, Placement, Plan, StartMode, Topology};
     use ktstr_recording::{compare, Header, HostEvent, HostNanos, Recording, Writer};
     use std::path::Path;
 
@@ -227,6 +227,7 @@ mod tests {
             backend: Backend::Tcg,
             clock: Clock::Virtual,
             start: StartMode::Boot,
+            placement: Placement::default(),
             seed: 0,
             profile: None,
             kernel_args: vec![],

@@ -30,7 +30,7 @@ use crate::session::{backend, host, usage, SessionError};
 use crate::snapshot::window_bytes;
 use conversation::{Broken, Conversation};
 use ktstr_channel::{payload, Window};
-use ktstr_model::{Backend, Clock, SchedulerPlan, ShellPlan, Topology};
+use ktstr_model::{Backend, Clock, Placement, SchedulerPlan, ShellPlan, Topology};
 use ktstr_vmm::{command_line, Emulator, Machine, MachineSpec, SavedMachine, Start};
 use notices::Notices;
 use signals::{Interrupted, Signals};
@@ -94,6 +94,7 @@ impl Shell {
             topology: self.topology.clone(),
             clock: self.options.clock,
             virtualization: self.virtualization,
+            placement: Placement::default(),
             seed: SEED,
             kernel,
             initramfs,

@@ -8,7 +8,7 @@ use super::make::{directory_beside, MakeError};
 use crate::execute::{Silence, Watch};
 use ktstr_channel::{payload, RingReader, Window};
 use ktstr_model::scheduler::Stream;
-use ktstr_model::{Clock, SchedulerPlan, Topology, What};
+use ktstr_model::{Clock, Placement, SchedulerPlan, Topology, What};
 use ktstr_vmm::{MachineBackend, MachineSpec, SavedError, SavedMachine, Start, StartError};
 use std::cell::Cell;
 use std::os::unix::process::ExitStatusExt;
@@ -52,6 +52,7 @@ pub(crate) fn attach(
         topology: of.topology.clone(),
         clock: of.clock,
         virtualization: false,
+        placement: Placement::default(),
         seed: super::make::SEED,
         kernel: PathBuf::new(),
         initramfs: None,

@@ -6,7 +6,7 @@ use ktstr_channel::payload::PayloadError;
 use ktstr_channel::ports::SAVE_PARAMETER;
 use ktstr_channel::{RingReader, Window, WindowError, LARGE_WINDOW_BYTES, WINDOW_BYTES};
 use ktstr_model::event::GuestFailure;
-use ktstr_model::{Clock, Topology, What};
+use ktstr_model::{Clock, Placement, Topology, What};
 use ktstr_vmm::{command_line, Gpa, MachineBackend, MachineSpec, SavedError, Start, StartError};
 use std::path::{Path, PathBuf};
 
@@ -74,6 +74,7 @@ pub(crate) fn make(
         topology: of.topology.clone(),
         clock: of.clock,
         virtualization: of.virtualization,
+        placement: Placement::default(),
         seed: SEED,
         kernel: of.kernel.to_owned(),
         initramfs: Some(initramfs),

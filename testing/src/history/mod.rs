@@ -14,7 +14,7 @@
 //! Fields of a worker's report: `it` iterations, `cpu` CPU time, `delay` time runnable without running, `gap` longest gap,
 //! `on` CPUs it was seen on, `wake` wakeup latencies; `missing` alone: there is no report. Further lines: `thaw a`, `move a b`,
 //! `nest b a` (b in a), `weight a 50`, `limit a` (a `cpu.max`), `died a/0 11` (wait status), `failed create cgroup a: no space`, `cut`
-//! (the guest says no more).
+//! (the guest says no more), `steal 2 84ms` (the host held off CPU 2 for so long at once, of a machine under the real clock).
 //!
 //! Lines about the scheduler under test, which the first one puts into the plan:
 //!

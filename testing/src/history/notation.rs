@@ -5,9 +5,9 @@ use ktstr_model::event::{GuestFailure, LatencyHistogram, WorkerReport};
 use ktstr_model::plan::{Action, CgroupPlan, GroupPlan, StepPlan, WorkerExpectation};
 use ktstr_model::spec::CpuMaxSpec;
 use ktstr_model::work::Policy;
-use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Nanos, Plan, StartMode, Topology, What, Work};
+use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Nanos, Placement, Plan, StartMode, Topology, What, Work};
 use ktstr_recording::host::EXIT_FINISHED;
-use ktstr_recording::{Ending, HostEvent};
+use ktstr_recording::{CpuSteal, Ending, HostEvent};
 
 /// Guest time at which a history's first step starts.
 const START: u64 = 2_000_000_000;
@@ -24,6 +24,7 @@ pub(super) struct Reader {
     pub(super) now: u64,
     segments: u32,
     cut: bool,
+    steal: Vec<CpuSteal>,
 }
 
 impl Reader {
@@ -38,6 +39,7 @@ impl Reader {
             now: START,
             segments: 0,
             cut: false,
+            steal: vec![],
         };
         reader.say(What::Ready);
         reader.step();
@@ -71,6 +73,7 @@ impl Reader {
             "weight" => self.set_weight(rest)?,
             "limit" => self.limit(rest),
             "nest" => self.nest(rest)?,
+            "steal" => self.steal(rest)?,
             "scx" => super::scheduler::statement(self, rest)?,
             "broken" => {
                 self.say(What::BrokenOff);
@@ -164,6 +167,14 @@ impl Reader {
         Some(())
     }
 
+    fn steal(&mut self, rest: &str) -> Option<()> {
+        let (cpu, longest) = rest.split_once(' ')?;
+        let longest_ns = longest.parse::<Nanos>().ok()?.0;
+        let longest_at = Some(GuestNanos(self.now));
+        self.steal.push(CpuSteal { cpu: cpu.parse().ok()?, total_ns: longest_ns, longest_ns, longest_at });
+        Some(())
+    }
+
     /// Id of `cgroup/index`.
     fn worker(&self, name: &str) -> Option<u32> {
         let (cgroup, index) = name.split_once('/')?;
@@ -237,8 +248,9 @@ impl Reader {
             name: format!("history[{}][s0]", self.topology),
             topology: self.topology,
             backend: Backend::Tcg,
-            clock: Clock::Virtual,
+            clock: if self.steal.is_empty() { Clock::Virtual } else { Clock::Real },
             start: StartMode::Boot,
+            placement: Placement::default(),
             seed: 0,
             profile: None,
             kernel_args: vec![],
@@ -248,7 +260,8 @@ impl Reader {
             inputs: vec![],
         };
         let seen = Some(seen_machine(&case.topology));
-        let host = vec![HostEvent::Ended(Ending::Guest { code: EXIT_FINISHED })];
+        let steal = Some(self.steal).filter(|steal| !steal.is_empty()).map(HostEvent::Steal);
+        let host = steal.into_iter().chain([HostEvent::Ended(Ending::Guest { code: EXIT_FINISHED })]).collect();
         History { case, seen, events: self.events, host }
     }
 }

@@ -5,7 +5,8 @@ use super::control::Control;
 use super::devices::{Devices, SERIAL_IRQ};
 use super::host::{self, refused};
 use super::machine::{KvmMachine, VERSION};
-use super::memory::{map, Vm, Writes};
+use super::memory::{fill, map, Vm, Writes};
+use super::pin::host_cpus;
 use super::save::{save, State};
 use super::vcpu::{Shared, Vcpu};
 use crate::console::ConsoleTail;
@@ -48,6 +49,7 @@ impl KvmBackend {
         writes: Writes,
         saves: bool,
     ) -> Result<KvmMachine, StartError> {
+        let pinned = if spec.placement.pin_cpus { host_cpus(spec.topology.cpus())? } else { Vec::new() };
         let window = OpenWindow::of(spec)?;
         let state = match &spec.start {
             Start::Boot => None,
@@ -58,6 +60,9 @@ impl KvmBackend {
         };
         let vm = kvm.create_vm().map_err(refused("make a machine"))?;
         let vm = Vm::new(vm, map(&spec.topology, files, writes, window.as_ref())?)?;
+        if let (Start::Saved(saved), true) = (&spec.start, spec.placement.huge_pages) {
+            fill(vm.memory(), &spec.topology, &ram::open_in(saved.directory(), &spec.topology)?)?;
+        }
         Native::prepare(kvm, &vm.fd, &spec.topology)?;
         let cpus = Native::make_cpus(kvm, &vm.fd, &spec.topology)?;
         match (&state, cpus.first()) {
@@ -70,9 +75,10 @@ impl KvmBackend {
         let console = ConsoleTail::create(&console_path)?;
         let devices = devices(&vm, &console_path, state.as_ref(), saves)?;
         let shared = Arc::new(Shared { control: Control::new(cpus.len()), devices, vm });
-        let mut machine = KvmMachine { vcpus: Vec::new(), shared, memory, console, console_path, exit: None };
+        let mut machine = KvmMachine { vcpus: Vec::new(), shared, memory, console, console_path, pinned, exit: None };
         for (number, cpu) in (0..).zip(cpus) {
-            let vcpu = Vcpu::start(number, cpu, &machine.shared);
+            let on = machine.pinned.get(number as usize).map(|host| host.number);
+            let vcpu = Vcpu::start(number, cpu, on, &machine.shared);
             machine.vcpus.push(vcpu.map_err(|source| StartError::Host { doing: "start the thread of a CPU", source })?);
         }
         Ok(machine)
@@ -92,6 +98,8 @@ impl MachineBackend for KvmBackend {
         self.check_spec(spec)?;
         let kvm = host::open()?;
         let (files, writes) = match &spec.start {
+            // Files of a save are no huge pages, so these are filled from them.
+            _ if spec.placement.huge_pages => (ram::make_huge(&spec.topology)?, Writes::Shared),
             Start::Boot => (ram::make(&spec.topology)?, Writes::Shared),
             Start::Saved(saved) => (ram::open_in(saved.directory(), &spec.topology)?, Writes::Private),
         };

@@ -3,10 +3,11 @@
 use super::arch::{Architecture, Native};
 use super::control::Ending;
 use super::host::refused;
+use super::pin::HostCpu;
 use super::save::State;
 use super::vcpu::{Shared, Vcpu};
 use crate::console::{find_panic, ConsoleTail};
-use crate::{CpuRegisters, Exit, GuestMemory, Machine, MachineError, StartError};
+use crate::{CpuRegisters, Exit, GuestMemory, HostTime, Machine, MachineError, StartError};
 use kvm_ioctls::Kvm;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(super) struct KvmMachine {
     pub(super) memory: GuestMemory,
     pub(super) console: ConsoleTail,
     pub(super) console_path: PathBuf,
+    /// What its CPUs stay on, in the order of their numbers; none: they go where the host wants.
+    pub(super) pinned: Vec<HostCpu>,
     pub(super) exit: Option<Exit>,
 }
 
@@ -115,6 +118,10 @@ impl Machine for KvmMachine {
 
     fn cpu_time(&self) -> Duration {
         self.vcpus.iter().map(|vcpu| vcpu.host_time().ran).sum()
+    }
+
+    fn vcpu_times(&self) -> Vec<HostTime> {
+        self.vcpus.iter().map(Vcpu::host_time).collect()
     }
 
     fn console(&mut self) -> Result<Vec<u8>, MachineError> {

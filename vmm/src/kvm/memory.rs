@@ -3,6 +3,7 @@
 
 use super::host::refused;
 use crate::memory_map::file_ranges;
+use crate::saved::for_each_page;
 use crate::window::OpenWindow;
 use crate::{ram, StartError};
 use ktstr_model::Topology;
@@ -13,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{
-    FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap,
+    Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap,
     MemoryRegionAddress,
 };
 
@@ -111,6 +112,20 @@ pub(super) fn map(
     GuestMemoryMmap::from_regions(regions).map_err(|error| unmapped(io::Error::other(error)))
 }
 
+/// Copies what is in the files of a save to where the machine has its RAM.
+pub(super) fn fill(memory: &GuestMemoryMmap, topology: &Topology, files: &[Arc<File>]) -> Result<(), StartError> {
+    for (node, file) in files.iter().enumerate() {
+        let ranges: Vec<_> = file_ranges(topology).into_iter().filter(|range| range.node == node).collect();
+        let copied = for_each_page(file, |offset, page| {
+            let range = ranges.iter().rfind(|range| range.offset <= offset).ok_or(io::ErrorKind::InvalidData)?;
+            let at = GuestAddress(range.start.0 + (offset - range.offset));
+            memory.write_slice(page, at).map_err(io::Error::other)
+        });
+        copied.map_err(|source| StartError::Host { doing: "copy the machine's memory", source })?;
+    }
+    Ok(())
+}
+
 fn region(file: Arc<File>, offset: u64, at: u64, bytes: u64, writes: Writes) -> Result<GuestRegionMmap, StartError> {
     let flags = match writes {
         Writes::Shared => libc::MAP_SHARED,
@@ -128,4 +143,40 @@ fn region(file: Arc<File>, offset: u64, at: u64, bytes: u64, writes: Writes) -> 
 
 fn unmapped(source: io::Error) -> StartError {
     StartError::Host { doing: "map the machine's memory", source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_model::topology::TopologySpec;
+    use ktstr_model::Mebibytes;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn what_a_save_has_is_where_the_guest_has_it() {
+        let spec = TopologySpec {
+            numa_nodes: 2,
+            llcs: 2,
+            cores_per_llc: 1,
+            threads_per_core: 1,
+            memory: Some(Mebibytes(5 << 10)),
+            distances: None,
+        };
+        let topology = spec.resolve("t").expect("can be");
+        let directory = tempfile::tempdir().expect("a directory");
+        let save = ram::make_in(directory.path(), &topology).expect("sparse files");
+        for range in file_ranges(&topology) {
+            let file = save.get(range.node).expect("a file a node");
+            file.write_all_at(&range.start.0.to_le_bytes(), range.offset + 4096).expect("writes");
+        }
+        let own = map(&topology, &ram::make(&topology).expect("memory"), Writes::Shared, None).expect("is mapped");
+        fill(&own, &topology, &save).expect("is copied");
+        let ranges = file_ranges(&topology);
+        // The first node ends above 4 GiB, so one of them is in two places.
+        assert_eq!(ranges.len(), 3);
+        for range in ranges {
+            let word: u64 = own.read_obj(GuestAddress(range.start.0 + 4096)).expect("is there");
+            assert_eq!(word, range.start.0);
+        }
+    }
 }

@@ -22,6 +22,7 @@ mod devices;
 mod host;
 mod machine;
 mod memory;
+mod pin;
 mod registers;
 mod save;
 mod vcpu;

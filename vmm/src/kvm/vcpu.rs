@@ -3,11 +3,11 @@
 use super::control::{Control, Ending, Go};
 use super::devices::{Devices, Effect};
 use super::memory::Vm;
+use crate::HostTime;
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use vmm_sys_util::signal::{register_signal_handler, Killable, SIGRTMIN};
 
 /// What the threads of a machine share.
@@ -33,21 +33,12 @@ struct Times {
     last: OnceLock<HostTime>,
 }
 
-/// What the host gave a CPU's thread.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct HostTime {
-    /// How long it ran.
-    pub(super) ran: Duration,
-    /// How long it waited for a CPU of the host.
-    pub(super) waited: Duration,
-}
-
 impl Vcpu {
-    /// Starts the thread of CPU `number`; it waits for the machine to be resumed.
-    pub(super) fn start(number: u32, fd: VcpuFd, shared: &Arc<Shared>) -> io::Result<Self> {
+    /// Starts the thread of CPU `number`, `on` a CPU of the host that it stays on; it waits for the machine to be resumed.
+    pub(super) fn start(number: u32, fd: VcpuFd, on: Option<usize>, shared: &Arc<Shared>) -> io::Result<Self> {
         accept_kicks();
         let (fd, times) = (Arc::new(Mutex::new(fd)), Arc::new(Times::default()));
-        let runner = Runner { number, fd: fd.clone(), shared: shared.clone(), times: times.clone() };
+        let runner = Runner { number, on, fd: fd.clone(), shared: shared.clone(), times: times.clone() };
         let thread = std::thread::Builder::new().name(format!("CPU {number}/KVM")).spawn(move || runner.run())?;
         Ok(Self { fd, thread: Some(thread), times })
     }
@@ -75,11 +66,9 @@ impl Vcpu {
 
     /// What the host gave it so far.
     pub(super) fn host_time(&self) -> HostTime {
-        match (self.times.last.get(), self.times.thread.get()) {
-            (Some(last), _) => *last,
-            (None, Some(thread)) => host_time(*thread),
-            (None, None) => HostTime::default(),
-        }
+        let Some(thread) = self.times.thread.get() else { return HostTime::default() };
+        // In this order: a thread leaves its times before it goes.
+        HostTime::of_thread("self", *thread).or_else(|| self.times.last.get().copied()).unwrap_or_default()
     }
 }
 
@@ -94,17 +83,10 @@ fn accept_kicks() {
     });
 }
 
-/// Documentation/scheduler/sched-stats.rst: time on a CPU and time that waited for one, in nanoseconds.
-fn host_time(thread: rustix::thread::Pid) -> HostTime {
-    let path = format!("/proc/self/task/{}/schedstat", thread.as_raw_nonzero());
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let mut words = text.split_ascii_whitespace().map(|word| Duration::from_nanos(word.parse().unwrap_or(0)));
-    HostTime { ran: words.next().unwrap_or_default(), waited: words.next().unwrap_or_default() }
-}
-
 /// What a CPU's thread works with.
 struct Runner {
     number: u32,
+    on: Option<usize>,
     fd: Arc<Mutex<VcpuFd>>,
     shared: Arc<Shared>,
     times: Arc<Times>,
@@ -112,7 +94,7 @@ struct Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        let _ = self.times.last.set(host_time(rustix::thread::gettid()));
+        let _ = self.times.last.set(HostTime::of_thread("self", rustix::thread::gettid()).unwrap_or_default());
         if std::thread::panicking() {
             self.shared.control.lost(Ending::Failed(format!("the thread of CPU {} panicked", self.number)));
         }
@@ -121,6 +103,10 @@ impl Drop for Runner {
 
 impl Runner {
     fn run(self) {
+        if let Some(Err(error)) = self.on.map(super::pin::stay_on) {
+            let problem = format!("CPU {} cannot be kept on one of the host: {error}", self.number);
+            self.shared.control.end(Ending::Failed(problem));
+        }
         let _ = self.times.thread.set(rustix::thread::gettid());
         while self.shared.control.pass() == Go::Run {
             let mut fd = self.fd.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,7 @@
 
 use super::arguments::{identity, Boot, Origin};
 use super::launch::{launch, Launched, START_TIMEOUT};
-use super::machine::TcgMachine;
+use super::machine::{threads, TcgMachine};
 use super::private::private;
 use super::restore::{restore, settle};
 use super::{save, stub, Emulator};
@@ -115,11 +115,15 @@ impl MachineBackend for TcgBackend {
             Start::Boot => self.boot(spec)?,
             Start::Saved(saved) => self.start_saved(spec, saved)?,
         };
+        let threads = match spec.clock {
+            Clock::Real => threads(&launched.steer(|qmp| qmp.execute("query-cpus-fast", json!({}), START_TIMEOUT))?),
+            Clock::Virtual => Vec::new(),
+        };
         launched.steer(|qmp| qmp.execute("cont", json!({}), START_TIMEOUT))?;
         let Launched { process, qmp, version, console, .. } = launched;
         tracing::debug!(%version, topology = %spec.topology, clock = spec.clock.name(), "machine runs");
         let directory = spec.directory.clone();
-        Ok(Box::new(TcgMachine { process, qmp, version, memory, console, directory, exit: None }))
+        Ok(Box::new(TcgMachine { process, qmp, version, memory, console, directory, threads, exit: None }))
     }
 
     fn save(

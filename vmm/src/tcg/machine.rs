@@ -5,8 +5,9 @@ use super::process::Process;
 use super::qmp::{poll_until, Qmp};
 use super::{files, registers};
 use crate::console::{find_panic, ConsoleTail};
-use crate::{CpuRegisters, Exit, GuestMemory, Machine, MachineError};
+use crate::{CpuRegisters, Exit, GuestMemory, HostTime, Machine, MachineError};
 use rustix::event::{PollFd, PollFlags};
+use rustix::thread::Pid;
 use serde_json::{json, Value};
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -23,6 +24,8 @@ pub(super) struct TcgMachine {
     pub(super) memory: GuestMemory,
     pub(super) console: ConsoleTail,
     pub(super) directory: PathBuf,
+    /// The threads of the CPUs; none under the virtual clock, under which all CPUs are one thread.
+    pub(super) threads: Vec<Pid>,
     pub(super) exit: Option<Exit>,
 }
 
@@ -52,6 +55,15 @@ impl TcgMachine {
         self.exit = Some(exit.clone());
         Ok(exit)
     }
+}
+
+/// The threads of the CPUs, in the order of their numbers, as the emulator answers `query-cpus-fast`.
+pub(super) fn threads(answer: &Value) -> Vec<Pid> {
+    let number = |cpu: &Value, name| cpu.get(name).and_then(Value::as_i64);
+    let thread = |cpu| Some((number(cpu, "cpu-index")?, Pid::from_raw(number(cpu, "thread-id")?.try_into().ok()?)?));
+    let mut threads: Vec<_> = answer.as_array().into_iter().flatten().filter_map(thread).collect();
+    threads.sort_unstable_by_key(|(cpu, _)| *cpu);
+    threads.into_iter().map(|(_, thread)| thread).collect()
 }
 
 fn host(doing: &'static str) -> impl Fn(std::io::Error) -> MachineError {
@@ -103,6 +115,12 @@ impl Machine for TcgMachine {
 
     fn cpu_time(&self) -> Duration {
         self.process.cpu_time()
+    }
+
+    fn vcpu_times(&self) -> Vec<HostTime> {
+        let process = self.process.id().to_string();
+        let times = self.threads.iter().map(|thread| HostTime::of_thread(&process, *thread));
+        times.collect::<Option<_>>().unwrap_or_default()
     }
 
     fn console(&mut self) -> Result<Vec<u8>, MachineError> {

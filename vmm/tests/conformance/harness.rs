@@ -1,6 +1,6 @@
 //! Makes machines for the tests.
 
-use ktstr_model::{Clock, Topology};
+use ktstr_model::{Clock, Placement, Topology};
 use ktstr_testing::MicroGuest;
 use ktstr_vmm::{Emulator, Exit, KvmBackend, Machine, MachineBackend, MachineSpec, SavedMachine, Start, TcgBackend};
 use std::path::{Path, PathBuf};
@@ -63,6 +63,7 @@ impl Prepared {
             topology: one_cpu(),
             clock: Clock::Real,
             virtualization: false,
+            placement: Placement::default(),
             seed: 1,
             kernel,
             initramfs: None,

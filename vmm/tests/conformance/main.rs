@@ -20,6 +20,7 @@ mod ends;
 mod harness;
 mod observing;
 mod ownership;
+mod placement;
 mod saved;
 mod saved_refused;
 mod start;

@@ -4,6 +4,7 @@ use crate::harness::{backend, clocks, one_cpu, until, Prepared};
 use ktstr_model::{Clock, Mebibytes, Topology};
 use ktstr_testing::micro_guest::{self, RESULT, STORED};
 use ktstr_vmm::{Exit, Gpa, MachineError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 const RESULT_AT: Gpa = Gpa(RESULT as u64);
@@ -45,6 +46,34 @@ fn pause_stops_progress_and_resume_goes_on() {
     assert!(!cpu.interrupts_enabled() && !cpu.halted && cpu.privilege == 0);
     machine.resume().expect("resumes");
     until("progress", || count() != paused);
+}
+
+/// Sets a flag when it goes, also in a panic.
+struct Finally<'a>(&'a AtomicBool);
+
+impl Drop for Finally<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[test]
+fn what_the_host_took_from_a_cpu_is_seen() {
+    let machine =
+        Prepared::new(&micro_guest::hang()).under(Topology::new(1, 1, 2, 1).expect("can be"), Clock::Real).start();
+    let done = AtomicBool::new(false);
+    // More spinners than the host has CPUs: each thread has to wait.
+    std::thread::scope(|scope| {
+        for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| while !done.load(Relaxed) {});
+        }
+        let enough = Duration::from_millis(5);
+        let _ends_them = Finally(&done);
+        until(
+            "a wait of the busy CPU",
+            || matches!(machine.vcpu_times()[..], [busy, _] if busy.waited > enough && busy.ran > enough),
+        );
+    });
 }
 
 #[test]

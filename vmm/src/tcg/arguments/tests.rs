@@ -11,6 +11,7 @@ fn spec(topology: &Topology, clock: Clock) -> MachineSpec {
         topology: topology.clone(),
         clock,
         virtualization: false,
+        placement: ktstr_model::Placement::default(),
         seed: 7,
         kernel: "k".into(),
         initramfs: None,

@@ -10,18 +10,20 @@ _OVERHEAD = 512
 # these would keep a test with many mostly idle CPUs waiting for a machine that never comes.
 _REAL_CPUS_MAX = 4
 
-def resources(tags, topologies, clocks):
+def resources(tags, topologies, clocks, pinned = False):
     """What the largest case asks of the machine, for `testing.ExecutionInfo`.
 
     Args:
       tags: of the test; what they ask for is left to them
       topologies: its machines
       clocks: one for each of them
+      pinned: whether each of their CPUs has one of the machine that it runs on for itself
 
     Returns:
       a dict whose keys are Bazel's tags `cpu:N` and `resources:memory:MB`
     """
-    busy = [min(cpus_of(t), _REAL_CPUS_MAX) if clock == "real" else 1 for t, clock in zip(topologies, clocks)]
+    most = max([cpus_of(topology) for topology in topologies]) if pinned else _REAL_CPUS_MAX
+    busy = [min(cpus_of(t), most) if clock == "real" else 1 for t, clock in zip(topologies, clocks)]
     memory = max([memory_of(topology) for topology in topologies]) + _OVERHEAD
     wanted = {"cpu:": max(busy), "resources:memory:": memory}
     return {

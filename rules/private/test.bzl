@@ -24,6 +24,8 @@ def ktstr_test(
         backend = None,
         clock = None,
         start = None,
+        pin_cpus = False,
+        huge_pages = False,
         size = None,
         timeout = None,
         shard_count = None,
@@ -38,7 +40,7 @@ def ktstr_test(
     `--help` tells the rest. The target is manual.
 
     Resources: each test tells Bazel how many host CPUs its largest case keeps busy (1 under the virtual clock; under the
-    real clock one for each CPU of the machine, at most 4) and how much memory it takes (that of the machine and 512
+    real clock one for each CPU of the machine, at most 4, or all with `pin_cpus`) and how much memory it takes (that of the machine and 512
     MiB). A tag `cpu:N` or `resources:memory:MB` of the test's own says otherwise. Remote executors have no common words for
     this: name theirs in `exec_properties`.
 
@@ -65,6 +67,10 @@ def ktstr_test(
         and tests with the same kernel, topology, kernel_args and clock, and that is made and cached like any other output, and attaches
         its scheduler; `"snapshot"`: it starts from such a machine in which the scheduler is attached, if there is one. By
         default a snapshot, where the back end can
+      pin_cpus: whether each CPU of the machine has a CPU of the host for itself, on KVM. A host with fewer CPUs is refused before the start, as
+        infrastructure
+      huge_pages: whether the machine's memory is huge pages of the host's pool (`vm.nr_hugepages`), on KVM. A pool with too few is refused
+        before the start, as infrastructure
       size: as of any test; by default medium
       timeout: as of any test; by default that of the size, and without a size the shortest from moderate on that seems
         enough
@@ -78,8 +84,10 @@ def ktstr_test(
         checks = checks,
         expect_failure = expect_failure,
         may_skip = may_skip or None,
+        pin_cpus = pin_cpus or None,
         seeds = seeds,
         seed = seed,
+        huge_pages = huge_pages or None,
         kernel_args = kernel_args or None,
         strict_filter = strict_filter or None,
         trace = trace or None,

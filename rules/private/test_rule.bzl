@@ -1,6 +1,7 @@
 """The rule behind `ktstr_test`: declaration, files and what Bazel has to know about a test."""
 
 load("//rules/private/validate:flags.bzl", "profile_name")
+load("//rules/private/validate:placement.bzl", "placement_errors")
 load("//rules/private/validate:topologies.bzl", "label_of")
 load(
     ":declared.bzl",
@@ -62,7 +63,7 @@ def _ktstr_test_impl(ctx):
     emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator
     declared = declared_by(ctx)
     backend = backend_of(ctx.attr.backend, ctx.attr._backend[KtstrSettingInfo].value, ctx.attr.default_backend)
-    for text in start_errors(ctx.attr.start, backend):
+    for text in start_errors(ctx.attr.start, backend) + placement_errors(declared, backend):
         fail("{}: {}".format(ctx.label.name, text))
     start = start_of(ctx.attr.start, backend)
     clocks = clocks_of(ctx, declared["topologies"], backend)
@@ -76,7 +77,7 @@ def _ktstr_test_impl(ctx):
     return [
         DefaultInfo(executable = executable, files = depset([executable, launch, spec]), runfiles = runfiles),
         OutputGroupInfo(spec = depset([spec])),
-        testing.ExecutionInfo(resources(ctx.attr.tags, declared["topologies"], clocks)),
+        testing.ExecutionInfo(resources(ctx.attr.tags, declared["topologies"], clocks, "pin_cpus" in declared)),
     ]
 
 ktstr_internal_test = rule(

@@ -88,6 +88,7 @@ _MACHINES = [presets.tiny_2llc, presets.max_cpu]
 
 RESOURCES = {
     "own tags": (resources(["cpu:2", "manual"], [presets.tiny_2llc], ["real"]), {"resources:memory:1536": ""}),
+    "pinned": (resources([], _MACHINES, ["real", "real"], pinned = True), {"cpu:252": "", "resources:memory:5440": ""}),
     "real": (resources([], _MACHINES, ["virtual", "real"]), {"cpu:4": "", "resources:memory:5440": ""}),
     "virtual": (resources([], [presets.tiny_2llc], ["virtual"]), {"cpu:1": "", "resources:memory:1536": ""}),
 }

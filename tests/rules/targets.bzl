@@ -176,6 +176,18 @@ OTHERS = {
         refusal(seeds = 0),
         ["seeds: 0 is out of range; 1 to 10000"],
     ),
+    "placement": (
+        refusal(backend = "kvm", pin_cpus = True, huge_pages = 1),
+        ["huge_pages: 1 is neither True nor False"],
+    ),
+    "placement on the emulator": (
+        refusal(backend = "tcg", huge_pages = True, pin_cpus = True),
+        [
+            "pin_cpus: the back end tcg does not place its machines: what is measured on it is mostly the emulator's doing; backend = \"kvm\", or leave it away",
+            "huge_pages: the back end tcg does not place its machines: what is measured on it is mostly the emulator's doing; backend = \"kvm\", or leave it away",
+        ],
+    ),
+    "placement where the back end is not known yet": (refusal(pin_cpus = True, huge_pages = True), []),
     "seed and seeds": (
         refusal(seed = 1, seeds = 2),
         ["seed: stands beside `seeds`; one of them"],

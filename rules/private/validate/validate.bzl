@@ -3,6 +3,7 @@
 load(":cpusets.bzl", "affinity_errors", "cpuset_errors", "online_errors")
 load(":flags.bzl", "profiles_errors")
 load(":limits.bzl", "checks_errors", "integer_errors")
+load(":placement.bzl", "placement_errors")
 load(":report.bzl", "error", "nearest", "unknown")
 load(":scenario.bzl", "play")
 load(":scheduler.bzl", "expect_failure_errors")
@@ -17,7 +18,7 @@ def validate(spec):
 
     Args:
       spec: a dict with `name`, `scenario` and what else is set of `topologies`, `scheduler`, `flags`, `checks`, `expect_failure`, `seeds`,
-        `seed`, `kernel_args`, `trace`, `backend`, `clock`, `start`. Topologies may come from the scheduler, and are looked at when
+        `seed`, `kernel_args`, `trace`, `backend`, `clock`, `start`, `pin_cpus`, `huge_pages`. Topologies may come from the scheduler, and are looked at when
         they are known
 
     Returns:
@@ -45,6 +46,7 @@ def validate(spec):
     errors.extend(_choice_errors("backend", spec.get("backend"), BACKENDS))
     errors.extend(_choice_errors("clock", spec.get("clock"), CLOCKS.keys()))
     errors.extend(_choice_errors("start", spec.get("start"), ["snapshot", "attach", "boot"]))
+    errors.extend(placement_errors(spec, spec.get("backend")))
 
     # Several topologies may say the same.
     return {text: True for text in errors}.keys()

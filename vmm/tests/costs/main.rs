@@ -24,6 +24,7 @@ fn machine(cpus: u32, guest: &micro_guest::MicroGuest) -> (TempDir, MachineSpec)
         topology: Topology::new(1, 1, cpus, 1).expect("can be"),
         clock: Clock::Real,
         virtualization: false,
+        placement: ktstr_model::Placement::default(),
         seed: 1,
         kernel,
         initramfs: None,

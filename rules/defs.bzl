@@ -2,6 +2,7 @@
 
 load("//rules/private:kernel.bzl", _KtstrKernelInfo = "KtstrKernelInfo", _ktstr_prebuilt_kernel = "ktstr_prebuilt_kernel")
 load("//rules/private:matrix.bzl", _ktstr_matrix = "ktstr_matrix")
+load("//rules/private:preflight.bzl", _ktstr_preflight_test = "ktstr_preflight_test")
 load("//rules/private:scheduler.bzl", _KtstrSchedulerInfo = "KtstrSchedulerInfo", _ktstr_scheduler = "ktstr_scheduler")
 load("//rules/private:test.bzl", _ktstr_test = "ktstr_test")
 load("//rules/private/model:checks.bzl", _checks = "checks", _latency = "latency")
@@ -28,6 +29,7 @@ cpuset = _cpuset
 expect_failure = _expect_failure
 hold = _hold
 ktstr_matrix = _ktstr_matrix
+ktstr_preflight_test = _ktstr_preflight_test
 ktstr_prebuilt_kernel = _ktstr_prebuilt_kernel
 ktstr_scheduler = _ktstr_scheduler
 ktstr_test = _ktstr_test

@@ -1,9 +1,10 @@
 """The module extension `ktstr`: kernels, the emulator, libraries for schedulers, tools for shells and what its own tests decode with, by lock
-files."""
+files; and the platform of this machine."""
 
 load("//rules/private:debian_emulator.bzl", "debian_emulator")
 load("//rules/private:debian_files.bzl", "debian_files")
 load("//rules/private:debian_kernel.bzl", "debian_kernel")
+load("//rules/private:host_platform.bzl", "host_platform")
 load("//rules/private:kernel_hub.bzl", "kernel_hub")
 
 _KERNELS = Label("//kernels:debian.lock.json")
@@ -23,9 +24,10 @@ def _ktstr_impl(mctx):
     debian_files(name = "ktstr_libraries", lock = _LIBRARIES, refresh = "libraries", target = "libraries")
     debian_files(name = "ktstr_tools", lock = _TOOLS, refresh = "tools", target = "busybox")
     debian_files(name = "ktstr_decoders", lock = _DECODERS, refresh = "decoders", target = "decoders")
+    host_platform(name = "ktstr_host")
     return mctx.extension_metadata(reproducible = True)
 
 ktstr = module_extension(
     implementation = _ktstr_impl,
-    doc = "Repositories of the kernels, modules of one of them, the emulator, the libraries and the tools that tests run with.",
+    doc = "Repositories of the kernels, modules of one of them, the emulator, the libraries and the tools that tests run with, and `ktstr_host`.",
 )

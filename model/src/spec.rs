@@ -40,8 +40,9 @@ pub struct TestSpec {
     /// One seed. Not together with `seeds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<SeedSpec>,
-    /// What runs the machines.
-    pub backend: Backend,
+    /// What runs the machines; none: whoever runs the test chooses before there are cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Backend>,
     /// What time follows, one for each topology.
     pub clocks: Vec<Clock>,
     /// Where the machines begin.

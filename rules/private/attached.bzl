@@ -7,7 +7,6 @@ load(":kernel.bzl", "KtstrKernelInfo")
 load(":scheduler.bzl", "KtstrSchedulerInfo")
 load(":snapshot.bzl", "SNAPSHOT_ATTRS", "SnapshotToolsInfo", "make_snapshot", "of_snapshot")
 load(":snapshot_settings.bzl", "without_scheduler")
-load(":toolchain.bzl", "emulator_description")
 load(":under_test.bzl", "attached_scheduler", "scheduler_description", "scheduler_files", "under_test_errors")
 
 def _attached_impl(ctx):
@@ -27,7 +26,6 @@ def _attached_impl(ctx):
         "backend": of["backend"],
         "clock": of["clock"],
         "declared": attached_scheduler(scheduler, profile),
-        "emulator": emulator_description(tools.emulator, lambda file: file.path),
         "from": booted.path,
         "scheduler": scheduler_description(scheduler, config, lambda file: file.path),
         "topology": of["topology"],

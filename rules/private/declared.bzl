@@ -6,7 +6,8 @@ load("//rules/private/validate:validate.bzl", "validate")
 load(":kernel.bzl", "KtstrKernelInfo")
 load(":scheduler.bzl", "KtstrSchedulerInfo")
 load(":setting.bzl", "KtstrSettingInfo")
-load(":toolchain.bzl", "emulator_description")
+load(":snapshot_settings.bzl", "backend_of")
+load(":toolchain.bzl", "emulator_description", "emulator_files")
 load(":under_test.bzl", "declared_scheduler", "scheduler_description", "scheduler_files", "topologies_of", "under_test_errors")
 
 _SPEC_VERSION = 1
@@ -17,20 +18,20 @@ def runfile(ctx, file):
     path = file.short_path
     return path[3:] if path.startswith("../") else "{}/{}".format(ctx.workspace_name, path)
 
-def clocks_of(ctx, topologies, backend):
-    """What time follows on each of the machines.
+def machines_of(ctx, topologies):
+    """What runs the machines, and what time follows on each of them.
 
     Args:
       ctx: of a rule with `DECLARED_ATTRS`
       topologies: of the declaration
-      backend: what runs the machines
     """
     asked = ctx.attr.clock or ctx.attr._clock[KtstrSettingInfo].value
+    backend = backend_of(ctx.attr.backend, ctx.attr._backend[KtstrSettingInfo].value, ctx.attr.default_backend, asked)
     for i, topology in enumerate(topologies):
         errors = clock_errors(topology, asked, "topologies[{}]".format(i), backend)
         if errors:
             fail("{}: {}".format(ctx.label.name, errors[0]))
-    return [clock_of(topology, asked, backend) for topology in topologies]
+    return backend, [clock_of(topology, asked, backend) for topology in topologies]
 
 def launch_scheduler(ctx):
     """Where the runner finds the scheduler under test, and what is known of the kernel; empty without a scheduler."""
@@ -74,7 +75,7 @@ def write_spec(ctx, declared, backend, clocks, start):
         version = _SPEC_VERSION,
     ))
 
-def launch_of(ctx, spec, machines, runner, emulator):
+def launch_of(ctx, spec, machines, runner, emulator, backend):
     """Where the runner finds what it runs.
 
     Args:
@@ -83,13 +84,15 @@ def launch_of(ctx, spec, machines, runner, emulator):
       machines: a dict: what machines begin with
       runner: a KtstrRunnerInfo
       emulator: a KtstrEmulatorInfo
+      backend: what runs the machines
+
+    Returns:
+      a dict, and the files of the emulator, if it runs them
     """
-    return {
-        "agent": runfile(ctx, runner.agent),
-        "emulator": emulator_description(emulator, lambda file: runfile(ctx, file)),
-        "spec": runfile(ctx, spec),
-        "version": _LAUNCH_VERSION,
-    } | machines
+    launch = {"agent": runfile(ctx, runner.agent), "spec": runfile(ctx, spec), "version": _LAUNCH_VERSION} | machines
+    if backend != "tcg":
+        return launch, []
+    return launch | {"emulator": emulator_description(emulator, lambda file: runfile(ctx, file))}, emulator_files(emulator)
 
 def boot_of(ctx, runner):
     """What machines begin with that boot: where the runner finds it, and the files."""

@@ -4,37 +4,35 @@ load(
     ":declared.bzl",
     "DECLARED_ATTRS",
     "boot_of",
-    "clocks_of",
     "declared_by",
     "files_of_scheduler",
     "launch_of",
     "launch_scheduler",
+    "machines_of",
     "runfile",
     "write_json",
     "write_spec",
 )
 load(":kernel.bzl", "KtstrKernelInfo")
-load(":setting.bzl", "KtstrSettingInfo")
-load(":snapshot_settings.bzl", "backend_of")
-load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN", "emulator_files")
+load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN")
 
 def _ktstr_shell_impl(ctx):
     runner = ctx.toolchains[RUNNER_TOOLCHAIN].ktstr_runner
     emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator
     declared = declared_by(ctx)
-    backend = backend_of(ctx.attr.backend, ctx.attr._backend[KtstrSettingInfo].value, ctx.attr.default_backend)
-    spec = write_spec(ctx, declared, backend, clocks_of(ctx, declared["topologies"], backend), "boot")
+    backend, clocks = machines_of(ctx, declared["topologies"])
+    spec = write_spec(ctx, declared, backend, clocks, "boot")
     machines, files = boot_of(ctx, runner)
     info, tools = ctx.attr.kernel[KtstrKernelInfo].info, ctx.file._tools
-    launch = launch_of(ctx, spec, machines, runner, emulator) | launch_scheduler(ctx) | {
+    launch, emulator_files = launch_of(ctx, spec, machines, runner, emulator, backend)
+    launch = write_json(ctx, ".launch.json", launch | launch_scheduler(ctx) | {
         "flags": [],
         "kernel_info": runfile(ctx, info),
         "tools": runfile(ctx, tools),
-    }
-    launch = write_json(ctx, ".launch.json", launch)
+    })
     executable = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.symlink(is_executable = True, output = executable, target_file = runner.runner)
-    files = files + files_of_scheduler(ctx) + emulator_files(emulator)
+    files = files + files_of_scheduler(ctx) + emulator_files
     runfiles = ctx.runfiles([launch, spec, runner.runner, runner.agent, info, tools] + files)
     return [DefaultInfo(executable = executable, files = depset([executable, launch, spec]), runfiles = runfiles)]
 

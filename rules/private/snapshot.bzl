@@ -68,7 +68,7 @@ def make_snapshot(ctx, of, what, request, inputs, message, suffix = "snapshot"):
       ctx: of a rule with the attribute `_tools`
       of: a dict: what it is of
       what: tells it from others that are of the same
-      request: a dict: what the runner is to do
+      request: a dict: what the runner is to do, but for the emulator
       inputs: files besides those of the emulator
       message: what is shown meanwhile
       suffix: of the file's name
@@ -77,6 +77,10 @@ def make_snapshot(ctx, of, what, request, inputs, message, suffix = "snapshot"):
       its providers
     """
     tools = ctx.attr._tools[SnapshotToolsInfo]
+    emulator = tools.emulator if of["backend"] == "tcg" else None
+    if emulator:
+        described = {"emulator": emulator_description(emulator, lambda file: file.path)}
+        request = {kind: fields | described for kind, fields in request.items()}
     snapshot = ctx.actions.declare_file(_name(of, what, suffix))
     file = ctx.actions.declare_file(snapshot.basename + ".json", sibling = snapshot)
     ctx.actions.write(file, json.encode_indent(dict(request, version = _REQUEST_VERSION), indent = "  ") + "\n")
@@ -89,7 +93,7 @@ def make_snapshot(ctx, of, what, request, inputs, message, suffix = "snapshot"):
         arguments = [arguments],
         # Under the real clock it holds the time stamp counter of the machine that made it, and fits no other.
         execution_requirements = {"no-remote-cache": "", "no-remote-exec": ""} if of["clock"] == "real" else {},
-        inputs = [file] + inputs + emulator_files(tools.emulator),
+        inputs = [file] + inputs + (emulator_files(emulator) if emulator else []),
         mnemonic = "KtstrSnapshot",
         outputs = [snapshot],
         progress_message = message + " for %{output}",
@@ -125,7 +129,6 @@ def _snapshot_impl(ctx):
     tools = ctx.attr._tools[SnapshotToolsInfo]
     boot = dict(
         of,
-        emulator = emulator_description(tools.emulator, lambda file: file.path),
         init = tools.runner.init.path,
         kernel = kernel.path,
     )

@@ -8,7 +8,6 @@ Everything that a snapshot depends on is built under the settings as they are wi
 are not built once more for each snapshot.
 """
 
-load("//rules/private/validate:report.bzl", "error")
 load("//rules/private/validate:topologies.bzl", "clock_of", "label_of")
 
 # JSON: backend, clock, kernel_args, and topology unless it is that of the scheduler; or nothing.
@@ -27,9 +26,6 @@ _NOTHING = {_KERNEL: _NO_KERNEL, _OF: "", _SCHEDULER: _NO_SCHEDULER}
 # Key of the only snapshot of a test whose topology is that of its scheduler.
 INHERITED = "inherited"
 
-# Back ends that can save machines.
-_SAVING = ["tcg"]
-
 def _without_snapshot_impl(_settings, _attr):
     return _NOTHING
 
@@ -39,34 +35,30 @@ without_snapshot = transition(
     outputs = _NOTHING.keys(),
 )
 
-def start_of(start, backend):
-    """Where cases start: `snapshot`, `attach` or `boot`.
+def start_of(start):
+    """Where cases start, of what the test says: `snapshot`, `attach` or `boot`."""
+    return start or "snapshot"
+
+def backend_of(asked, setting, default, clock):
+    """The back end.
 
     Args:
-      start: what the test says, or None
-      backend: what runs the machines
-
-    Returns:
-      `snapshot`, unless the test or the back end do not want it
+      asked: what a test insists on, or nothing
+      setting: what the build says where tests do not insist
+      default: what `auto` is on the platform
+      clock: what is said of the clock, by the test or by the setting
     """
-    return start or ("snapshot" if backend in _SAVING else "boot")
-
-def start_errors(start, backend):
-    """What is wrong with where a test wants its cases to start."""
-    if start_of(start, backend) == "boot" or backend in _SAVING:
-        return []
-    return [error("start", "the back end {} cannot save machines".format(backend), "start = \"boot\" would do")]
-
-def backend_of(asked, setting, default):
-    """The back end: what a test insists on, else the setting, which may leave it to the platform."""
     backend = asked or setting
-    return default if backend == "auto" else backend
+    if backend != "auto":
+        return backend
+    return "tcg" if clock == "virtual" else default
 
 def _of(settings, attr):
     """What the machines of a test have in common, in an attribute's or the settings' words."""
+    clock = attr.clock or settings["//rules:clock"]
     return {
-        "backend": backend_of(attr.backend, settings["//rules:backend"], attr.default_backend),
-        "clock": attr.clock or settings["//rules:clock"],
+        "backend": backend_of(attr.backend, settings["//rules:backend"], attr.default_backend, clock),
+        "clock": clock,
         "kernel_args": json.decode(attr.spec).get("kernel_args", []),
     }
 
@@ -77,7 +69,7 @@ def machine_of(of, topology):
 def _machines(settings, attr, starts):
     """What the snapshots of a test are of, by the label of the topology; empty if it starts in another way."""
     of = _of(settings, attr)
-    if start_of(attr.start, of["backend"]) not in starts or start_errors(attr.start, of["backend"]):
+    if start_of(attr.start) not in starts:
         return {}
     spec = json.decode(attr.spec)
     if "topologies" not in spec:

@@ -60,13 +60,14 @@ def ktstr_test(
       strict_filter: whether a `--test_filter` that matches no case is an error
       trace: tracepoints that the guest's kernel records while the scenario runs; `"sched_switch"`: every context switch, which
         `ktstr trace` prints. By default none: watching takes time of the CPUs that are watched
-      backend: insists on `"tcg"` or `"kvm"`; by default what `--@ktstr//rules:backend` says
-      clock: insists on `"virtual"` or `"real"`; by default what `--@ktstr//rules:clock` says, which is virtual up to 32
-        CPUs and real above
+      backend: insists on `"tcg"` or `"kvm"`; by default, or if it is `"auto"`, what `--@ktstr//rules:backend` says, which is kvm on a
+        platform with KVM unless the clock is to be virtual, and otherwise tcg
+      clock: insists on `"virtual"` or `"real"`; by default what `--@ktstr//rules:clock` says, which on tcg is virtual up to 32
+        CPUs and real above, and on kvm real
       start: `"boot"`: each case boots the kernel; `"attach"`: each case starts from a machine that booted once for all cases
-        and tests with the same kernel, topology, kernel_args and clock, and that is made and cached like any other output, and attaches
-        its scheduler; `"snapshot"`: it starts from such a machine in which the scheduler is attached, if there is one. By
-        default a snapshot, where the back end can
+        and tests with the same kernel, topology, kernel_args, back end and clock, and that is made and cached like any other output, and attaches
+        its scheduler; `"snapshot"`: it starts from such a machine in which the scheduler is attached, if there is one, which
+        is the default
       pin_cpus: whether each CPU of the machine has a CPU of the host for itself, on KVM. A host with fewer CPUs is refused before the start, as
         infrastructure
       huge_pages: whether the machine's memory is huge pages of the host's pool (`vm.nr_hugepages`), on KVM. A pool with too few is refused
@@ -77,6 +78,7 @@ def ktstr_test(
       shard_count: as of any test; a case stays in its shard when others are added
       **kwargs: what any test takes: tags, flaky, visibility, exec_properties, target_compatible_with, …
     """
+    backend = None if backend == "auto" else backend
     spec = without_none(
         name = name,
         topologies = topologies,
@@ -100,7 +102,7 @@ def ktstr_test(
         backend = backend,
         clock = clock,
         default_backend = select({
-            Label("//rules:platform_has_kvm"): "kvm",
+            Label("//rules/platforms:has_kvm"): "kvm",
             "//conditions:default": "tcg",
         }),
         flags = json.encode(flags) if flags else "",

@@ -7,11 +7,11 @@ load(
     ":declared.bzl",
     "DECLARED_ATTRS",
     "boot_of",
-    "clocks_of",
     "declared_by",
     "files_of_scheduler",
     "launch_of",
     "launch_scheduler",
+    "machines_of",
     "runfile",
     "write_json",
     "write_spec",
@@ -19,8 +19,8 @@ load(
 load(":resources.bzl", "resources")
 load(":scheduler.bzl", "KtstrSchedulerInfo")
 load(":setting.bzl", "KtstrSettingInfo")
-load(":snapshot_settings.bzl", "INHERITED", "attached_snapshots", "backend_of", "snapshots", "start_errors", "start_of")
-load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN", "emulator_files")
+load(":snapshot_settings.bzl", "INHERITED", "attached_snapshots", "snapshots", "start_of")
+load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN")
 
 def _flags(ctx):
     """Settings of the command line that had a say here, for the command that runs a case again."""
@@ -62,18 +62,17 @@ def _ktstr_test_impl(ctx):
     runner = ctx.toolchains[RUNNER_TOOLCHAIN].ktstr_runner
     emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator
     declared = declared_by(ctx)
-    backend = backend_of(ctx.attr.backend, ctx.attr._backend[KtstrSettingInfo].value, ctx.attr.default_backend)
-    for text in start_errors(ctx.attr.start, backend) + placement_errors(declared, backend):
+    backend, clocks = machines_of(ctx, declared["topologies"])
+    for text in placement_errors(declared, backend):
         fail("{}: {}".format(ctx.label.name, text))
-    start = start_of(ctx.attr.start, backend)
-    clocks = clocks_of(ctx, declared["topologies"], backend)
+    start = start_of(ctx.attr.start)
     spec = write_spec(ctx, declared, backend, clocks, start)
     machines, files = _machines(ctx, start, runner)
-    launch = launch_of(ctx, spec, machines, runner, emulator) | {"flags": _flags(ctx)} | launch_scheduler(ctx)
-    launch = write_json(ctx, ".launch.json", launch)
+    launch, emulator_files = launch_of(ctx, spec, machines, runner, emulator, backend)
+    launch = write_json(ctx, ".launch.json", launch | {"flags": _flags(ctx)} | launch_scheduler(ctx))
     executable = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.symlink(is_executable = True, output = executable, target_file = runner.runner)
-    runfiles = ctx.runfiles([launch, spec, runner.runner, runner.agent] + files + files_of_scheduler(ctx) + emulator_files(emulator))
+    runfiles = ctx.runfiles([launch, spec, runner.runner, runner.agent] + files + files_of_scheduler(ctx) + emulator_files)
     return [
         DefaultInfo(executable = executable, files = depset([executable, launch, spec]), runfiles = runfiles),
         OutputGroupInfo(spec = depset([spec])),

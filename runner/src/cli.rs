@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::backend::BackendArg;
 use clap::{Args, Parser, Subcommand};
 use ktstr_model::Clock;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Kernel(KernelArgs),
     /// Boots a kernel and saves the machine, so that cases can start from there.
     Snapshot(SnapshotArgs),
+    /// Says what this machine offers to tests: KVM, CPUs, memory, space.
+    Preflight(PreflightArgs),
     /// Boots a machine for a person, with a shell on this terminal, or for one command. Exit status: that of the shell or the command, 128 and
     /// the number of the signal that ended it, 125 if it did not come to it.
     Shell(Box<ShellArgs>),
@@ -59,6 +62,9 @@ pub(crate) struct ShellArgs {
     /// The tools in the guest: a static busybox; by default the one on PATH.
     #[arg(long, value_name = "FILE")]
     pub(crate) busybox: Option<PathBuf>,
+    /// What runs the machine: by default KVM where the host's is genuine, otherwise the emulator.
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|kvm|tcg", default_value = "auto")]
+    pub(crate) backend: BackendArg,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
     /// Arguments of the scheduler.
@@ -113,6 +119,10 @@ pub(crate) struct RunArgs {
     /// A bzImage or an ELF vmlinux with a PVH entry.
     #[arg(long)]
     pub(crate) kernel: PathBuf,
+    /// What runs the machines, in place of what the declaration says. Without either, auto: KVM where the host's is genuine and no machine is
+    /// under the virtual clock, otherwise the emulator.
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|kvm|tcg")]
+    pub(crate) backend: Option<BackendArg>,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
     /// Directory for recordings, report.json, build_events.json and junit.xml.
@@ -226,6 +236,16 @@ pub(crate) struct JudgeArgs {
     /// A bound in place of the recorded one: `max_gap=1us`, `isolation=off`. May be given more than once.
     #[arg(long = "check", value_name = "NAME=BOUND")]
     pub(crate) checks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreflightArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit status 3 if there is no genuine KVM.
+    #[arg(long)]
+    pub(crate) requires_kvm: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The files that a command line names, and the words that name them again.
 
+use crate::backend::EMULATOR;
 use crate::cli::{InputArgs, RunArgs, SchedulerFiles};
 use crate::image::KernelInfo;
 use crate::inputs::{self, Emulator, InputError};
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct GivenFiles {
     pub(crate) init: PathBuf,
     pub(crate) agent: PathBuf,
-    pub(crate) emulator: Emulator,
+    /// None: none is named, and none is on PATH.
+    pub(crate) emulator: Option<Emulator>,
     pub(crate) scheduler: Option<SchedulerPaths>,
 }
 
@@ -30,15 +32,15 @@ pub(crate) fn given_kernel(
 }
 
 /// The files that a command line names.
-pub(crate) fn given_files(args: &InputArgs) -> Result<GivenFiles, SessionError> {
+pub(crate) fn given_files(args: &InputArgs) -> GivenFiles {
     let beside_this_program = || std::env::current_exe().ok()?.parent().map(Path::to_owned);
     let guest = args.guest.clone().or_else(beside_this_program).unwrap_or_default();
-    Ok(GivenFiles {
+    GivenFiles {
         init: guest.join("ktstr-init"),
         agent: guest.join("ktstr-agent"),
-        emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH").as_deref())?,
+        emulator: plain_emulator(args.emulator.as_deref(), std::env::var_os("PATH").as_deref()),
         scheduler: given_scheduler(&args.scheduler, args.config.as_deref()),
-    })
+    }
 }
 
 /// The scheduler that a command line names. It was built on this machine, or for one like it.
@@ -62,6 +64,7 @@ pub(crate) fn command_of(args: &RunArgs) -> Vec<String> {
     // Another directory has another snapshot, from which the same seed is another run.
     let inputs = InputArgs { snapshots: Some(snapshots_of(args)), ..args.inputs.clone() };
     words.extend(words_of(&inputs));
+    words.extend(args.backend.iter().flat_map(|backend| ["--backend".to_owned(), backend.name().to_owned()]));
     words
 }
 
@@ -103,19 +106,14 @@ pub(crate) fn named(option: &str, value: Option<&Path>) -> Vec<String> {
     value.map(|value| vec![option.to_owned(), value.display().to_string()]).unwrap_or_default()
 }
 
-const EMULATOR: &str = "qemu-system-x86_64";
-
 /// An emulator that is installed on this machine.
-fn plain_emulator(given: Option<&Path>, search_path: Option<&OsStr>) -> Result<Emulator, SessionError> {
+fn plain_emulator(given: Option<&Path>, search_path: Option<&OsStr>) -> Option<Emulator> {
     if let Some(path) = given {
-        return Ok(Emulator::installed(path));
+        return Some(Emulator::installed(path));
     }
     let mut candidates =
         std::env::split_paths(search_path.unwrap_or_default()).map(|directory| directory.join(EMULATOR));
-    let found = candidates.find(|path| path.is_file());
-    let missing =
-        || host(format!("no {EMULATOR} on PATH: install Debian's qemu-system-x86, or name one with --emulator"));
-    found.map(Emulator::installed).ok_or_else(missing)
+    candidates.find(|path| path.is_file()).map(Emulator::installed)
 }
 
 /// A file that is not what it should be was named by the user; a disk that is full was not.
@@ -131,14 +129,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_emulator_says_what_to_install() {
+    fn an_emulator_is_looked_for_on_the_path() {
         let directory = tempfile::tempdir().expect("a directory");
-        let error = plain_emulator(None, Some(directory.path().as_os_str())).expect_err("none there");
-        assert_eq!(
-            error.to_string(),
-            "no qemu-system-x86_64 on PATH: install Debian's qemu-system-x86, or name one with --emulator"
-        );
-        assert_eq!(error.exit_status(), 3);
+        assert_eq!(plain_emulator(None, Some(directory.path().as_os_str())), None);
         std::fs::write(directory.path().join(EMULATOR), "").expect("writes");
         let found = plain_emulator(None, Some(directory.path().as_os_str())).expect("is there");
         assert_eq!(found.binary, directory.path().join(EMULATOR));

@@ -21,8 +21,8 @@ pub(crate) struct InputPaths {
     pub(crate) origin: OriginPaths,
     /// What runs the plan in the guest.
     pub(crate) agent: PathBuf,
-    /// The emulator and what it needs.
-    pub(crate) emulator: Emulator,
+    /// The emulator and what it needs, if machines run on one.
+    pub(crate) emulator: Option<Emulator>,
     /// The scheduler under test, if there is one.
     pub(crate) scheduler: Option<SchedulerPaths>,
 }
@@ -166,12 +166,13 @@ pub(crate) fn load(paths: &InputPaths, scheduler: Option<Vec<u8>>, scratch: &Pat
     // A kernel is as large as all the others together, and hashing is most of what happens before the first machine.
     let (origin, emulator, runner) = std::thread::scope(|scope| {
         let origin = scope.spawn(|| load_origin(&paths.origin, scratch));
-        let emulator = hash_of("emulator", &paths.emulator.binary);
+        let emulator = paths.emulator.as_ref().map(|emulator| hash_of("emulator", &emulator.binary)).transpose();
         let runner = hash_of("runner", &std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()));
         (origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), emulator, runner)
     });
     let Loaded { origin, mut hashes, unattached } = origin?;
-    hashes.extend([input("agent", hash(&agent)), input("emulator", emulator?), input("runner", runner?)]);
+    hashes.extend([input("agent", hash(&agent)), input("runner", runner?)]);
+    hashes.extend(emulator?.map(|digest| input("emulator", digest)));
     hashes.extend(scheduler.iter().map(|archive| input("scheduler", hash(archive))));
     Ok(Inputs { origin, expansion: Expansion::default(), agent, scheduler, hashes, unattached })
 }

@@ -22,7 +22,9 @@ struct LaunchFile {
     #[serde(default)]
     attached: BTreeMap<String, BTreeMap<String, String>>,
     agent: String,
-    emulator: Emulator,
+    /// Of a test on the emulator.
+    #[serde(default)]
+    emulator: Option<Emulator>,
     #[serde(default)]
     scheduler: Option<SchedulerFile>,
     /// What `ktstr kernel` found out about the kernel; wanted where there is a scheduler.
@@ -147,7 +149,7 @@ impl Launch {
                     }
                 },
                 agent: at(&launch.agent),
-                emulator: launch.emulator.below(&root),
+                emulator: launch.emulator.map(|emulator| emulator.below(&root)),
                 scheduler: launch.scheduler.as_ref().map(|scheduler| scheduler.below(&root)),
             },
         })
@@ -199,7 +201,8 @@ mod tests {
     fn paths_are_below_the_runfiles() {
         let launch = read(JSON, Some("/r")).expect("reads");
         assert_eq!(launch.spec, Path::new("/r/_main/t.spec.json"));
-        assert_eq!(launch.inputs.emulator.libraries, [Path::new("/r/q/lib")]);
+        let emulator = launch.inputs.emulator.expect("has one");
+        assert_eq!(emulator.libraries, [Path::new("/r/q/lib")]);
         let boot = OriginPaths::Boot { kernel: "/r/k/vmlinux".into(), init: "/r/_main/init".into() };
         assert_eq!(launch.inputs.origin, boot);
         assert_eq!(launch.inputs.scheduler, None);

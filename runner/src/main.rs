@@ -9,6 +9,7 @@
 //! The executable of every `ktstr_test` is a link to this program: if there is a launch file beside it, it runs that test
 //! under Bazel's test protocol ([`bazel`]); otherwise it reads a command line ([`cli`]).
 
+mod backend;
 mod bazel;
 mod cli;
 mod execute;
@@ -18,6 +19,7 @@ mod image;
 mod inputs;
 mod launch;
 mod planning;
+mod preflight;
 mod recorded;
 mod replay;
 mod report;
@@ -100,6 +102,7 @@ fn command(command: &Command) -> Result<u8, (u8, String)> {
         Command::Trace(args) => read(traced::trace_file(args)),
         Command::Kernel(args) => read(kernel(args).map_err(Into::into)),
         Command::Snapshot(args) => status_of(snapshot::snapshot_file(args).map(|()| Verdict::Pass)),
+        Command::Preflight(args) => status_of(preflight::preflight(args)),
         Command::Shell(args) => shell::shell(args).map_err(|error| no_shell(&error)),
         Command::Nested(args) => shell::nested(args).map_err(|error| no_shell(&error)),
     }

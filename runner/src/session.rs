@@ -1,5 +1,6 @@
 //! One run of a target from its beginning to its exit status, under Bazel or from the command line.
 
+use crate::backend::{kvm_of_host, BackendArg, Choice, Taken};
 use crate::bazel::TestProtocol;
 use crate::cli::{RunArgs, SelectArgs, TestArgs};
 use crate::execute::{in_full, Executor};
@@ -18,8 +19,7 @@ use crate::skip::skip;
 use crate::snapshot::{Store, ToAttach};
 use crate::stop::Stop;
 use ktstr_model::spec::{RandomSeed, SeedSpec};
-use ktstr_model::{Backend, Finding, StartSpec, TestSpec, Verdict};
-use ktstr_vmm::{MachineBackend, TcgBackend};
+use ktstr_model::{Finding, StartSpec, TestSpec, Verdict};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,7 +57,9 @@ pub(crate) fn host(error: impl Into<Box<dyn Error>>) -> SessionError {
 struct Session {
     spec: PathBuf,
     agent: PathBuf,
-    emulator: Emulator,
+    /// What the command line says of the back end.
+    backend: Option<BackendArg>,
+    emulator: Option<Emulator>,
     scheduler: Option<SchedulerPaths>,
     /// What is known of the kernel; none: the test does not ask.
     kernel: Option<KernelInfo>,
@@ -112,6 +114,7 @@ fn under_bazel(
     let session = Session {
         spec: launch.spec,
         agent: launch.inputs.agent,
+        backend: None,
         emulator: launch.inputs.emulator,
         scheduler: launch.inputs.scheduler,
         kernel: launch.kernel,
@@ -128,7 +131,7 @@ fn under_bazel(
         rerun,
     };
     let origin = launch.inputs.origin;
-    let report = session.run(|_, _, _| Ok(origin))?;
+    let report = session.run(|_, _, _, _| Ok(origin))?;
     if let Some(finding) = infrastructure(&report) {
         protocol.infrastructure_failure(finding.cause.name(), &finding.measured).map_err(host)?;
     }
@@ -146,11 +149,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         .map_err(|error| host(format!("cannot make the directory {}: {error}", args.output.display())))?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
     let (kernel, info) = given_kernel(&args.kernel, args.inputs.config.as_deref(), scratch.path())?;
-    let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs)?;
+    let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs);
     let snapshots = snapshots_of(args);
     let session = Session {
         spec: args.spec.clone(),
         agent,
+        backend: args.backend,
         emulator,
         scheduler,
         kernel: Some(info),
@@ -166,21 +170,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         files: ReportFiles { xml: Some(args.output.join("junit.xml")), directory: Some(args.output.clone()) },
         rerun: Rerun::Program { words: command_of(args), last: last_words_of(args), replay: Some(replay_words(args)) },
     };
-    let report =
-        session.run(|spec, planned, scheduler| match (spec.start, backend(spec.backend, &session.emulator)) {
-            (StartSpec::Attach | StartSpec::Snapshot, Some(backend)) if planned.skip.is_none() => {
-                let store = Store::new(snapshots, &kernel, &init, &session.emulator).map_err(host)?;
-                let agent = inputs::read("guest program", &session.agent).map_err(host)?;
-                let scheduler = scheduler.filter(|_| spec.start == StartSpec::Snapshot);
-                let to_attach = scheduler.map(|scheduler| ToAttach { agent: &agent, scheduler });
-                store
-                    .for_cases(backend.as_ref(), &planned.selected, to_attach, &session.stop)
-                    .map(OriginPaths::Snapshots)
-                    .map_err(host)
-            }
-            // A back end that is not there is an ending of each case, and cases that are skipped start nowhere.
-            _ => Ok(OriginPaths::Boot { kernel, init }),
-        })?;
+    let report = session.run(|spec, planned, taken, scheduler| match (spec.start, taken.machines()) {
+        (StartSpec::Attach | StartSpec::Snapshot, Ok(backend)) if planned.skip.is_none() => {
+            let emulator = taken.input(session.emulator.as_ref());
+            let store = Store::new(snapshots, &kernel, &init, emulator).map_err(host)?;
+            let agent = inputs::read("guest program", &session.agent).map_err(host)?;
+            let scheduler = scheduler.filter(|_| spec.start == StartSpec::Snapshot);
+            let to_attach = scheduler.map(|scheduler| ToAttach { agent: &agent, scheduler });
+            store
+                .for_cases(backend, &planned.selected, to_attach, &session.stop)
+                .map(OriginPaths::Snapshots)
+                .map_err(host)
+        }
+        // A back end that is not there is an ending of each case, and cases that are skipped start nowhere.
+        _ => Ok(OriginPaths::Boot { kernel, init }),
+    })?;
     Ok(report.verdict)
 }
 
@@ -188,29 +192,32 @@ impl Session {
     /// `origin` says what machines begin with, once it is known which cases are to run, and under which scheduler.
     fn run(
         &self,
-        origin: impl FnOnce(&TestSpec, &Planned, Option<&[u8]>) -> Result<OriginPaths, SessionError>,
+        origin: impl FnOnce(&TestSpec, &Planned, &Taken, Option<&[u8]>) -> Result<OriginPaths, SessionError>,
     ) -> Result<TargetReport, SessionError> {
         let mut spec = planning::read_spec(&self.spec).map_err(usage)?;
         self.put_under_test(&mut spec);
-        let backend = backend(spec.backend, &self.emulator);
+        let choice = Choice::new(self.backend, spec.backend, &spec.clocks, kvm_of_host);
+        choice.why.iter().for_each(|why| println!("{why}"));
+        spec.backend = Some(choice.backend);
+        let taken = Taken::new(choice.backend, self.emulator.as_ref());
         // Refuse what cannot be before the files are read: the declaration is what a user got wrong most often.
         let skip = match &self.kernel {
             Some(kernel) => skip(&spec, kernel).map_err(usage)?,
             None => None,
         };
-        let planned = self.plan(&spec, Contents::default(), backend.as_deref()).map_err(usage)?;
+        let planned = self.plan(&spec, Contents::default(), &taken).map_err(usage)?;
         let planned = Planned { skip: skip.clone(), ..planned };
         let under_test = planned.selected.iter().find_map(|case| case.plan.scheduler.as_ref());
         let scheduler = inputs::load_scheduler(self.scheduler.as_ref(), under_test).map_err(usage)?;
-        let origin = origin(&spec, &planned, scheduler.as_deref())?;
+        let origin = origin(&spec, &planned, &taken, scheduler.as_deref())?;
         let paths = InputPaths {
             origin,
             agent: self.agent.clone(),
-            emulator: self.emulator.clone(),
+            emulator: taken.input(self.emulator.as_ref()).cloned(),
             scheduler: self.scheduler.clone(),
         };
         let inputs = inputs::load(&paths, scheduler, &self.scratch).map_err(host)?;
-        let mut planned = Planned { skip, ..self.plan(&spec, inputs.contents(), backend.as_deref()).map_err(usage)? };
+        let mut planned = Planned { skip, ..self.plan(&spec, inputs.contents(), &taken).map_err(usage)? };
         if spec.expect_failure.is_none() && planned.skip.is_none() {
             planned.warnings.extend(inputs.unattached.iter().cloned());
         }
@@ -226,7 +233,7 @@ impl Session {
         };
         let executor = Executor {
             inputs: &inputs,
-            backend: backend.as_deref(),
+            backend: taken.machines(),
             stop: &self.stop,
             scratch: &self.scratch,
             recordings: &self.recordings,
@@ -244,17 +251,9 @@ impl Session {
         }
     }
 
-    fn plan(
-        &self,
-        spec: &TestSpec,
-        contents: Contents,
-        backend: Option<&dyn MachineBackend>,
-    ) -> Result<Planned, PlanError> {
+    fn plan(&self, spec: &TestSpec, contents: Contents, taken: &Taken) -> Result<Planned, PlanError> {
         let selection = Selection { filter: self.filter.as_ref(), shard: self.shard, random_seed: self.random_seed };
-        planning::plan(spec, contents, &selection, |topology, clock, path| match backend {
-            Some(backend) => backend.check(topology, clock, path),
-            None => Ok(()),
-        })
+        planning::plan(spec, contents, &selection, |topology, clock, path| taken.check(topology, clock, path))
     }
 }
 
@@ -271,14 +270,6 @@ pub(crate) fn execute(run: &Run<'_>, executor: &Executor<'_>, reporter: &mut dyn
 
 /// The directory of snapshots, in that of the recordings.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
-
-/// What runs machines; none if this program has nothing of the kind. Never another kind than was asked for.
-pub(crate) fn backend(kind: Backend, emulator: &Emulator) -> Option<Box<dyn MachineBackend>> {
-    match kind {
-        Backend::Tcg => Some(Box::new(TcgBackend::new(emulator.clone()))),
-        Backend::Kvm => Some(Box::new(ktstr_vmm::KvmBackend)),
-    }
-}
 
 /// The seed that was given, or one from the host's entropy.
 fn random_seed(given: Option<u64>) -> u64 {
@@ -302,11 +293,5 @@ mod tests {
     #[test]
     fn a_given_seed_is_taken() {
         assert_eq!(random_seed(Some(7)), 7);
-    }
-
-    #[test]
-    fn there_is_no_silent_change_of_the_back_end() {
-        assert!(backend(Backend::Kvm, &Emulator::installed("/x")).is_none());
-        assert!(backend(Backend::Tcg, &Emulator::installed("/x")).is_some());
     }
 }

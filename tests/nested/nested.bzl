@@ -48,7 +48,6 @@ def _nested_host_impl(ctx):
     }
     boot = dict(
         of,
-        emulator = emulator_description(tools.emulator, lambda file: file.path),
         init = tools.runner.init.path,
         kernel = kernel.path,
     )

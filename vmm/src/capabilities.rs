@@ -38,7 +38,9 @@ impl Capabilities {
         let (backend, most) = (self.backend.name(), self.cpus_max(clock));
         if most == 0 {
             let problem = format!("the back end {backend} has no {} clock", clock.name());
-            return Err(FieldError::new("clock", problem));
+            let others: Vec<String> =
+                self.clocks.iter().map(|(clock, _)| format!("clock = \"{}\"", clock.name())).collect();
+            return Err(FieldError::new("clock", problem).hint(format!("{} would do", others.join(" or "))));
         }
         if topology.cpus() > most {
             let problem =
@@ -168,7 +170,7 @@ mod tests {
         let real_only = Capabilities { backend: Backend::Kvm, clocks: &[(Clock::Real, 64)], ..SMALL };
         let topology = Topology::new(1, 1, 1, 1).expect("can be");
         let error = real_only.check(&topology, Clock::Virtual, "t").expect_err("refused").to_string();
-        assert_eq!(error, "clock: the back end kvm has no virtual clock");
+        assert_eq!(error, "clock: the back end kvm has no virtual clock; clock = \"real\" would do");
     }
 
     #[test]

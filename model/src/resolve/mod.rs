@@ -49,6 +49,8 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
         expected.check("expect_failure")?;
     }
     let seeds = seeds(spec, facts)?;
+    let chosen = || FieldError::new("backend", "nothing was chosen").hint("tcg or kvm");
+    let backend = spec.backend.ok_or_else(chosen)?;
     let mut cases: Vec<Case> = Vec::new();
     for (i, (topology, clock)) in spec.topologies.iter().zip(&spec.clocks).enumerate() {
         let path = format!("topologies[{i}]");
@@ -58,10 +60,10 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
             return Err(FieldError::new(path, format!("{topology} stands there twice")).hint(hint));
         }
         let placement = Placement { pin_cpus: spec.pin_cpus, huge_pages: spec.huge_pages };
-        placement.check(spec.backend, &topology, &path)?;
+        placement.check(backend, &topology, &path)?;
         let plan = timeline::plan(spec, &topology)?;
         let checks = checks(spec, limits_cpus(&plan, &topology));
-        let machine = ClockOfMachine { backend: spec.backend, clock: *clock, cpus: topology.cpus() };
+        let machine = ClockOfMachine { backend, clock: *clock, cpus: topology.cpus() };
         limits::above_floors(&checks, machine, &path)?;
         for (profile, seed) in profiles.iter().flat_map(|profile| seeds.iter().map(move |seed| (profile, seed))) {
             let (start, inputs) = start(spec, facts, &topology, profile);
@@ -69,7 +71,7 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
             cases.push(Case {
                 name: format!("{}[{topology}]{flags}[s{seed}]", spec.name),
                 topology: topology.clone(),
-                backend: spec.backend,
+                backend,
                 clock: *clock,
                 start,
                 placement,

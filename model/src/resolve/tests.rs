@@ -371,8 +371,8 @@ fn a_placement_is_in_the_case_and_refused_where_it_cannot_be() {
     let resolve = |topology, placement: &str, backend: &str| {
         let mut spec = spec(topology, &one(SPIN), placement)?;
         (spec.backend, spec.clocks) = match backend {
-            "kvm" => (Backend::Kvm, vec![Clock::Real]),
-            _ => (Backend::Tcg, vec![Clock::Real]),
+            "kvm" => (Some(Backend::Kvm), vec![Clock::Real]),
+            _ => (Some(Backend::Tcg), vec![Clock::Real]),
         };
         Ok(cases(&spec, &Facts::default())?.remove(0).placement)
     };

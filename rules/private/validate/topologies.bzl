@@ -12,8 +12,12 @@ _NODE_MEMORY_MIN = 32
 _MEMORY_MAX = 256 * 1024
 _NODES_MAX = 64
 
-# Most CPUs of the emulator under each clock.
-CLOCKS = {"real": 256, "virtual": 32}
+# Most CPUs of each back end under each of its clocks.
+BACKENDS = {
+    "tcg": {"real": 256, "virtual": 32},
+    "kvm": {"real": 512},
+}
+CLOCKS = BACKENDS["tcg"].keys()
 
 def cpus_of(topology):
     """Number of CPUs of a machine."""
@@ -34,15 +38,19 @@ def clock_of(topology, clock, backend = "tcg"):
         return clock
     if backend == "kvm":
         return "real"
-    return "virtual" if cpus_of(topology) <= CLOCKS["virtual"] else "real"
+    return "virtual" if cpus_of(topology) <= BACKENDS[backend]["virtual"] else "real"
 
 def clock_errors(topology, clock, path, backend = "tcg"):
-    """Errors if a machine has more CPUs than its clock takes."""
-    cpus, clock = cpus_of(topology), clock_of(topology, clock, backend)
-    if cpus <= CLOCKS[clock]:
+    """Errors if a back end does not have the clock, or a machine has more CPUs than it takes."""
+    cpus, clock, most_of = cpus_of(topology), clock_of(topology, clock, backend), BACKENDS[backend]
+    if clock not in most_of:
+        problem = "the back end {} has no {} clock".format(backend, clock)
+        return [error("clock", problem, "clock = \"real\" would do, or the back end tcg, which \"auto\" takes for it")]
+    if cpus <= most_of[clock]:
         return []
-    others = ["clock = \"{}\" takes {}".format(name, most) for name, most in CLOCKS.items() if most >= cpus]
-    problem = "{} has {} CPUs: at most {} under the {} clock".format(label_of(topology), cpus, CLOCKS[clock], clock)
+    others = ["clock = \"{}\" takes {}".format(name, most) for name, most in most_of.items() if most >= cpus]
+    others += ["backend = \"kvm\" takes {}".format(most) for most in BACKENDS["kvm"].values() if most >= cpus]
+    problem = "{} has {} CPUs: at most {} under the {} clock".format(label_of(topology), cpus, most_of[clock], clock)
     return [error(path, problem, others[0] if others else "no clock takes more")]
 
 def topology_errors(topology, path):

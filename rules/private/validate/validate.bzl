@@ -7,10 +7,9 @@ load(":placement.bzl", "placement_errors")
 load(":report.bzl", "error", "nearest", "unknown")
 load(":scenario.bzl", "play")
 load(":scheduler.bzl", "expect_failure_errors")
-load(":topologies.bzl", "CLOCKS", "clock_errors", "label_of", "topology_errors")
+load(":topologies.bzl", "BACKENDS", "CLOCKS", "clock_errors", "label_of", "topology_errors")
 
 _SEEDS_MAX = 10000
-BACKENDS = ["tcg", "kvm"]
 _TRACE_EVENTS = ["sched_switch"]
 
 def validate(spec):
@@ -26,7 +25,7 @@ def validate(spec):
     """
     errors = _scheduler_errors(spec.get("scheduler"), spec.get("flags"))
     inherits = "topologies" not in spec and spec.get("scheduler") != None
-    machines = [] if inherits else _machines(spec.get("topologies"), spec.get("clock"), errors)
+    machines = [] if inherits else _machines(spec, errors)
     played = play(spec["scenario"], spec.get("scheduler") != None)
     errors.extend(played.errors)
     for machine in machines:
@@ -43,23 +42,27 @@ def validate(spec):
     errors.extend(_seed_errors(spec.get("seeds"), spec.get("seed")))
     errors.extend(_kernel_args_errors(spec.get("kernel_args", [])))
     errors.extend(_trace_errors(spec.get("trace", [])))
-    errors.extend(_choice_errors("backend", spec.get("backend"), BACKENDS))
-    errors.extend(_choice_errors("clock", spec.get("clock"), CLOCKS.keys()))
+    errors.extend(_choice_errors("backend", spec.get("backend"), BACKENDS.keys()))
+    errors.extend(_choice_errors("clock", spec.get("clock"), CLOCKS))
     errors.extend(_choice_errors("start", spec.get("start"), ["snapshot", "attach", "boot"]))
     errors.extend(placement_errors(spec, spec.get("backend")))
 
     # Several topologies may say the same.
     return {text: True for text in errors}.keys()
 
-def _machines(topologies, clock, errors):
+def _machines(spec, errors):
     """The topologies that can be; what is wrong with the others goes to `errors`."""
+    topologies, backend = spec.get("topologies"), spec.get("backend")
+
+    # What runs them may be known only later.
+    backend = backend if backend in BACKENDS else "tcg"
     if type(topologies) != "list" or not topologies:
         errors.append(error("topologies", "is empty", "at least one, such as topology(1, 2, 2, 1)"))
         return []
     machines, labels = [], {}
     for i, topology in enumerate(topologies):
         path = "topologies[{}]".format(i)
-        wrong = topology_errors(topology, path) or clock_errors(topology, clock, path)
+        wrong = topology_errors(topology, path) or clock_errors(topology, spec.get("clock"), path, backend)
         if not wrong and label_of(topology) in labels:
             hint = "cases would have equal names: put one of them into a target of its own"
             wrong = [error(path, "{} stands there twice".format(label_of(topology)), hint)]

@@ -90,10 +90,10 @@ impl<'a> Attempt<'a> {
     /// Starts the machine and follows it to its end.
     pub(super) fn run(&mut self) -> Result<(), Broken> {
         (self.on_stage)(Stage::Starting);
-        let Some(backend) = self.executor.backend else {
-            let problem = format!("this program has no back end {}", self.case.backend.name());
-            return Err(Broken::Host(HostFailure { doing: "make a machine", problem }));
-        };
+        let backend = self
+            .executor
+            .backend
+            .map_err(|problem| Broken::Host(HostFailure { doing: "make a machine", problem: problem.to_owned() }))?;
         let directory = tempfile::Builder::new()
             .prefix("machine-")
             .tempdir_in(self.executor.scratch)

@@ -26,8 +26,8 @@ pub(crate) use watch::{Silence, Watch};
 pub(crate) struct Executor<'a> {
     /// What cases are made of.
     pub(crate) inputs: &'a Inputs,
-    /// What runs machines; none: this program has no back end of the kind that was asked for.
-    pub(crate) backend: Option<&'a dyn MachineBackend>,
+    /// What runs machines, or why the back end that was asked for cannot.
+    pub(crate) backend: Result<&'a dyn MachineBackend, &'a str>,
     /// When to end.
     pub(crate) stop: &'a Stop,
     /// For the files of running machines.

@@ -48,7 +48,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
 
 /// The inputs for a case, of the files that the command line names; a kernel is prepared in `scratch`.
 fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputPaths, SessionError> {
-    let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs)?;
+    let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs);
     let beside_the_recording = || args.recording.parent().unwrap_or(Path::new("")).join(session::SNAPSHOTS);
     let recorded = case.start.snapshot().and_then(|name| case.inputs.iter().find(|input| input.name == name));
     let origin = match recorded {

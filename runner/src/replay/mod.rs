@@ -14,6 +14,7 @@ mod refusal;
 
 pub(crate) use given::{of_test, replay};
 
+use crate::backend::Taken;
 use crate::execute::Executor;
 use crate::inputs::{self, InputPaths, Inputs};
 use crate::planning::Planned;
@@ -51,15 +52,15 @@ impl Replay {
     /// All replays; the worst verdict of them.
     fn run(&self, reporter: &mut dyn Reporter) -> Result<Verdict, SessionError> {
         let case = &self.recording.header.case;
-        let backend = session::backend(case.backend, &self.inputs.emulator);
-        if let Some(backend) = &backend {
-            backend
-                .check(&case.topology, case.clock, "topology")
-                .map_err(|error| usage(format!("{}: its machine cannot be made here: {error}", self.path.display())))?;
-        }
+        let taken = Taken::new(case.backend, self.inputs.emulator.as_ref());
+        taken
+            .check(&case.topology, case.clock, "topology")
+            .map_err(|error| usage(format!("{}: its machine cannot be made here: {error}", self.path.display())))?;
         let under_test = case.plan.scheduler.as_ref();
         let scheduler = inputs::load_scheduler(self.inputs.scheduler.as_ref(), under_test).map_err(usage)?;
-        let inputs = inputs::load(&self.inputs, scheduler, &self.scratch).map_err(host)?;
+        let emulator = taken.input(self.inputs.emulator.as_ref()).cloned();
+        let paths = InputPaths { emulator, ..self.inputs.clone() };
+        let inputs = inputs::load(&paths, scheduler, &self.scratch).map_err(host)?;
         let snapshot = inputs.snapshot_of(case).map(Snapshot::input);
         let given: Vec<Input> = inputs.hashes.iter().chain(snapshot).cloned().collect();
         if let Some(refusal) = refusal(&self.path, &self.recording, &given, self.source) {
@@ -71,7 +72,7 @@ impl Replay {
             if let Some(reason) = self.stop.reason() {
                 return Err(host(format!("replay {number} of {} was not begun: {reason} came before", self.times)));
             }
-            let replayed = self.once(number, &inputs, backend.as_deref(), reporter)?;
+            let replayed = self.once(number, &inputs, taken.machines(), reporter)?;
             equal += u32::from(replayed.verdict() == Verdict::Pass);
             verdict = verdict.max(replayed.verdict());
             reporter.report(&RunEvent::Replayed { replayed: &replayed });
@@ -96,7 +97,7 @@ impl Replay {
         &self,
         number: u32,
         inputs: &Inputs,
-        backend: Option<&dyn MachineBackend>,
+        backend: Result<&dyn MachineBackend, &str>,
         reporter: &mut dyn Reporter,
     ) -> Result<Replayed, SessionError> {
         let case = &self.recording.header.case;

@@ -4,6 +4,7 @@ use super::choose::choose;
 use super::signals::Signals;
 use super::tools::installed_busybox;
 use super::{Origin, Shell};
+use crate::backend::{kvm_of_host, Choice};
 use crate::cli::{ShellArgs, ShellOptions, TestShellArgs};
 use crate::given::{given_files, given_kernel, GivenFiles};
 use crate::image::KernelInfo;
@@ -14,7 +15,7 @@ use crate::select::Shard;
 use crate::session::{host, usage, SessionError};
 use crate::skip::lacks;
 use ktstr_model::topology::TopologySpec;
-use ktstr_model::{Backend, SchedulerSpec};
+use ktstr_model::SchedulerSpec;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +39,7 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8, SessionError> {
     }
     let scratch = tempfile::Builder::new().prefix("ktstr-kernel-").tempdir().map_err(host)?;
     let (kernel, info) = given_kernel(&args.kernel, args.inputs.config.as_deref(), scratch.path())?;
-    let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs)?;
+    let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs);
     let busybox = match &args.busybox {
         Some(path) => path.clone(),
         None => installed_busybox(std::env::var_os("PATH").as_deref()).map_err(host)?,
@@ -61,7 +62,7 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8, SessionError> {
         release: info.release,
         agent,
         emulator,
-        backend: Backend::Tcg,
+        backend: Choice::new(Some(args.backend), None, &[args.options.clock], kvm_of_host),
         busybox,
         options: args.options.clone(),
         others: Vec::new(),
@@ -100,7 +101,7 @@ pub(crate) fn of_test(file: &Path, program: &Path, args: &TestShellArgs) -> Resu
         release: info.release.clone(),
         agent: launch.inputs.agent,
         emulator: launch.inputs.emulator,
-        backend: spec.backend,
+        backend: Choice::new(None, spec.backend, &[args.options.clock], kvm_of_host),
         busybox,
         options: as_the_caller(&args.options, environment("BUILD_WORKING_DIRECTORY")),
         others: chosen.others,

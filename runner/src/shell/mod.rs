@@ -21,16 +21,17 @@ mod typed;
 pub(crate) use given::{of_test, shell};
 pub(crate) use nested::nested;
 
+use crate::backend::{Choice, Taken};
 use crate::cli::ShellOptions;
 use crate::execute::in_full;
 use crate::image;
 use crate::inputs::{self, HOST_BYTES_MAX, SCHEDULER_BYTES_MAX};
 use crate::scheduler::{self, SchedulerPaths};
-use crate::session::{backend, host, usage, SessionError};
+use crate::session::{host, usage, SessionError};
 use crate::snapshot::window_bytes;
 use conversation::{Broken, Conversation};
 use ktstr_channel::{payload, Window};
-use ktstr_model::{Backend, Clock, Placement, SchedulerPlan, ShellPlan, Topology};
+use ktstr_model::{Clock, Placement, SchedulerPlan, ShellPlan, Topology};
 use ktstr_vmm::{command_line, Emulator, Machine, MachineSpec, SavedMachine, Start};
 use notices::Notices;
 use signals::{Interrupted, Signals};
@@ -56,8 +57,8 @@ struct Shell {
     virtualization: bool,
     release: String,
     agent: PathBuf,
-    emulator: Emulator,
-    backend: Backend,
+    emulator: Option<Emulator>,
+    backend: Choice,
     busybox: PathBuf,
     options: ShellOptions,
     /// What else the person could have taken.
@@ -76,10 +77,9 @@ impl Shell {
     /// Runs it; gives the exit status for this program.
     fn run(&self, signals: &Signals) -> Result<u8, SessionError> {
         self.check()?;
-        let Some(backend) = backend(self.backend, &self.emulator) else {
-            return Err(host(format!("this program has no back end {}", self.backend.name())));
-        };
-        backend.check(&self.topology, self.options.clock, "--topology").map_err(usage)?;
+        let taken = Taken::new(self.backend.backend, self.emulator.as_ref());
+        taken.check(&self.topology, self.options.clock, "--topology").map_err(usage)?;
+        let backend = taken.machines().map_err(host)?;
         let scheduler = self.scheduler.as_ref().map(|(plan, paths)| scheduler::load(paths, plan));
         let scheduler = scheduler.transpose().map_err(usage)?;
         let also = scheduler.as_ref().map_or(0, Vec::len);
@@ -198,6 +198,7 @@ impl Shell {
             others => format!(" (or {})", others.join(", ")),
         };
         eprintln!("ktstr: {} on {}{others}", self.release, self.machine_in_words());
+        self.backend.why.iter().for_each(|why| eprintln!("ktstr: {why}"));
         if self.options.exec.is_none() {
             eprintln!("ktstr: `exit` ends the machine; if it does not listen any more: Ctrl-] three times");
         }

@@ -5,6 +5,7 @@
 
 use super::signals::Signals;
 use super::{Origin, Shell};
+use crate::backend::Choice;
 use crate::cli::{NestedArgs, ShellOptions};
 use crate::inputs::Emulator;
 use crate::session::{host, usage, SessionError};
@@ -45,8 +46,8 @@ pub(crate) fn nested(args: &NestedArgs) -> Result<u8, SessionError> {
         virtualization: true,
         release: String::new(),
         agent: request.agent,
-        emulator: request.emulator,
-        backend: Backend::Tcg,
+        emulator: Some(request.emulator),
+        backend: Choice { backend: Backend::Tcg, why: None },
         busybox: request.busybox,
         options: ShellOptions {
             topology: None,

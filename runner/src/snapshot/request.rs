@@ -2,11 +2,12 @@
 //! directory in which the command runs.
 
 use super::{attach, make, AttachmentOf, SnapshotOf};
+use crate::backend::Taken;
 use crate::cli::SnapshotArgs;
 use crate::inputs::InputError;
 use crate::launch::SchedulerFile;
 use crate::scheduler;
-use crate::session::{backend, host, usage, SessionError};
+use crate::session::{host, usage, SessionError};
 use ktstr_model::topology::TopologySpec;
 use ktstr_model::{field, Backend, Clock, SchedulerSpec, Topology};
 use ktstr_vmm::{Emulator, MachineBackend, SavedMachine};
@@ -31,7 +32,8 @@ struct RequestFile {
 struct Boot {
     backend: Backend,
     clock: Clock,
-    emulator: Emulator,
+    #[serde(default)]
+    emulator: Option<Emulator>,
     init: PathBuf,
     kernel: PathBuf,
     kernel_args: Vec<String>,
@@ -47,7 +49,8 @@ struct Boot {
 struct Attach {
     backend: Backend,
     clock: Clock,
-    emulator: Emulator,
+    #[serde(default)]
+    emulator: Option<Emulator>,
     topology: TopologySpec,
     /// The snapshot of a machine that has booted.
     from: PathBuf,
@@ -76,7 +79,7 @@ pub(crate) fn snapshot_file(args: &SnapshotArgs) -> Result<(), SessionError> {
 }
 
 fn boot(request: &Boot, output: &Path) -> Result<(), SessionError> {
-    let (backend, topology) = machine(request.backend, &request.emulator, &request.topology, request.clock)?;
+    let (backend, topology) = machine(request.backend, request.emulator.as_ref(), &request.topology, request.clock)?;
     if request.virtualization {
         backend.capabilities().check_virtualization(request.clock).map_err(usage)?;
     }
@@ -93,7 +96,7 @@ fn boot(request: &Boot, output: &Path) -> Result<(), SessionError> {
 
 fn attached(request: &Attach, output: &Path) -> Result<(), SessionError> {
     let plan = request.declared.resolve("declared").map_err(usage)?;
-    let (backend, topology) = machine(request.backend, &request.emulator, &request.topology, request.clock)?;
+    let (backend, topology) = machine(request.backend, request.emulator.as_ref(), &request.topology, request.clock)?;
     let scheduler = scheduler::load(&request.scheduler.below(Path::new("")), &plan).map_err(of_scheduler)?;
     let agent = guest_program(&request.agent)?;
     let directory = super::make::directory_beside(output).map_err(host)?;
@@ -111,16 +114,14 @@ fn attached(request: &Attach, output: &Path) -> Result<(), SessionError> {
 /// What makes the machine, and its topology.
 fn machine(
     kind: Backend,
-    emulator: &Emulator,
+    emulator: Option<&Emulator>,
     topology: &TopologySpec,
     clock: Clock,
 ) -> Result<(Box<dyn MachineBackend>, Topology), SessionError> {
     let topology = topology.clone().resolve("topology").map_err(usage)?;
-    let Some(backend) = backend(kind, emulator) else {
-        return Err(host(format!("this program has no back end {}", kind.name())));
-    };
-    backend.check(&topology, clock, "topology").map_err(usage)?;
-    Ok((backend, topology))
+    let taken = Taken::new(kind, emulator);
+    taken.check(&topology, clock, "topology").map_err(usage)?;
+    Ok((taken.machines.map_err(host)?, topology))
 }
 
 fn guest_program(path: &Path) -> Result<Vec<u8>, SessionError> {
@@ -185,7 +186,9 @@ mod tests {
         let (status, text) = refusal(JSON);
         assert!(status == 3 && text.starts_with("cannot read the guest program /nowhere/init"), "{text}");
         let (status, text) = refusal(&JSON.replace("\"tcg\"", "\"kvm\""));
-        assert!(status == 3 && text == "this program has no back end kvm", "{text}");
+        assert!(status == 2 && text.starts_with("clock: the back end kvm has no virtual clock"), "{text}");
+        let (status, text) = refusal(&JSON.replace("\"emulator\": {\"binary\": \"/nowhere/qemu\"},", ""));
+        assert!(status == 3 && text.starts_with("no qemu-system-x86_64 on PATH"), "{text}");
     }
     #[test]
     fn says_what_cannot_be_attached() {

@@ -3,7 +3,7 @@
 use super::{attach, kernel_line, make, AttachmentOf, MakeError, SnapshotOf};
 use crate::inputs::{hash, hash_of, read, InputError, SnapshotPaths};
 use crate::stop::Stop;
-use ktstr_model::{Case, Clock, SchedulerPlan, Topology};
+use ktstr_model::{Backend, Case, Clock, SchedulerPlan, Topology};
 use ktstr_vmm::{Emulator, Gpa, MachineBackend, SavedMachine};
 use serde_json::{json, Value};
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 /// Digits of the key in a name.
 const KEY_DIGITS: usize = 16;
 
-/// Snapshots of one kernel, stage one and emulator.
+/// Snapshots of one kernel and stage one, on one back end.
 #[derive(Debug)]
 pub(crate) struct Store {
     directory: PathBuf,
     kernel: PathBuf,
     init: Vec<u8>,
-    /// Digests of kernel, stage one and emulator.
+    /// Digests of kernel, stage one and emulator; in place of an emulator that is not there, the back end.
     digests: [String; 3],
 }
 
@@ -32,9 +32,16 @@ pub(crate) struct ToAttach<'a> {
 
 impl Store {
     /// Snapshots of a prepared `kernel` in `directory`, which need not be there.
-    pub(crate) fn new(directory: PathBuf, kernel: &Path, init: &Path, emulator: &Emulator) -> Result<Self, InputError> {
+    pub(crate) fn new(
+        directory: PathBuf,
+        kernel: &Path,
+        init: &Path,
+        emulator: Option<&Emulator>,
+    ) -> Result<Self, InputError> {
         let init = read("guest program", init)?;
-        let digests = [hash_of("kernel", kernel)?, hash(&init), hash_of("emulator", &emulator.binary)?];
+        let emulator = emulator.map(|emulator| hash_of("emulator", &emulator.binary)).transpose()?;
+        let emulator = emulator.unwrap_or_else(|| Backend::Kvm.name().to_owned());
+        let digests = [hash_of("kernel", kernel)?, hash(&init), emulator];
         Ok(Self { directory, kernel: kernel.to_owned(), init, digests })
     }
 

@@ -210,7 +210,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(5));
         assert_eq!(count(), stood);
         control.finish(|| ());
-        threads.map(|thread| thread.join().expect("no panic"));
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
     }
 
     #[test]

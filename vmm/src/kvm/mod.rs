@@ -19,6 +19,7 @@ mod arch;
 mod backend;
 mod control;
 mod devices;
+pub mod genuine;
 mod host;
 mod machine;
 mod memory;

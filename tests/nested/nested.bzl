@@ -78,6 +78,8 @@ exec {runner} nested --request {request} -- "$@" ${{TESTBRIDGE_TEST_ONLY:+"$TEST
 def _nested_test_impl(ctx):
     host, tools = ctx.attr.host[NestedHostInfo], ctx.attr._tools[SnapshotToolsInfo]
     files = {"/lib/modules/" + module.basename: module for module in host.modules}
+    if ctx.attr.programs:
+        files |= {"/bin/" + file.basename: file for file in [tools.runner.runner, tools.runner.init, tools.runner.agent]}
     for target, path in ctx.attr.files.items():
         given = target[DefaultInfo].files.to_list()
         if len(given) != 1:
@@ -112,6 +114,7 @@ nested_test = rule(
             allow_files = True,
             doc = "Files for the host, one a label, and their paths there. Programs have to be static.",
         ),
+        "programs": attr.bool(doc = "Whether ktstr's own programs are there, in /bin."),
         "host": attr.label(default = "//tests/nested:host", doc = "Where it runs.", providers = [NestedHostInfo]),
     },
     test = True,

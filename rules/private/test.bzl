@@ -66,8 +66,8 @@ def ktstr_test(
         CPUs and real above, and on kvm real
       start: `"boot"`: each case boots the kernel; `"attach"`: each case starts from a machine that booted once for all cases
         and tests with the same kernel, topology, kernel_args, back end and clock, and that is made and cached like any other output, and attaches
-        its scheduler; `"snapshot"`: it starts from such a machine in which the scheduler is attached, if there is one, which
-        is the default
+        its scheduler; `"snapshot"`: it starts from such a machine in which the scheduler is attached, if there is one. By
+        default a snapshot on tcg, a boot on kvm
       pin_cpus: whether each CPU of the machine has a CPU of the host for itself, on KVM. A host with fewer CPUs is refused before the start, as
         infrastructure
       huge_pages: whether the machine's memory is huge pages of the host's pool (`vm.nr_hugepages`), on KVM. A pool with too few is refused

@@ -65,7 +65,7 @@ def _ktstr_test_impl(ctx):
     backend, clocks = machines_of(ctx, declared["topologies"])
     for text in placement_errors(declared, backend):
         fail("{}: {}".format(ctx.label.name, text))
-    start = start_of(ctx.attr.start)
+    start = start_of(ctx.attr.start, backend)
     spec = write_spec(ctx, declared, backend, clocks, start)
     machines, files = _machines(ctx, start, runner)
     launch, emulator_files = launch_of(ctx, spec, machines, runner, emulator, backend)

@@ -152,6 +152,14 @@ OTHERS = {
         refusal(backend = "qemu"),
         ["backend: unknown backend \"qemu\"; one of tcg, kvm"],
     ),
+    "back end without the clock": (
+        refusal(backend = "kvm", clock = "virtual"),
+        ["clock: the back end kvm has no virtual clock; clock = \"real\" would do, or the back end tcg, which \"auto\" takes for it"],
+    ),
+    "CPUs of another back end": (
+        refusal(backend = "kvm", topologies = [topology(1, 8, 32, 2)]) + refusal(topologies = [topology(1, 8, 32, 2)]),
+        ["topologies[0]: 1n8l32c2t has 512 CPUs: at most 256 under the real clock; backend = \"kvm\" takes 512"],
+    ),
     "clock": (
         refusal(clock = "reel"),
         ["clock: unknown clock \"reel\"; did you mean `real`?"],

@@ -30,11 +30,7 @@ fn each_answer_says_what_it_saw_and_what_to_do() {
             "/dev/kvm is software virtualization (kvm_pvm), 480 times slower than the host",
         ),
         (Kvm::Genuine { ratio: 1.04 }, &amd, "/dev/kvm is genuine (kvm_amd), 1.0 times the host's time"),
-        (
-            Kvm::Absent,
-            &none,
-            "there is no /dev/kvm, and the CPU shows neither vmx nor svm; in a virtual machine, have",
-        ),
+        (Kvm::Absent, &none, "there is no /dev/kvm, and the CPU shows neither vmx nor svm; in a virtual machine, have"),
         (Kvm::Absent, &amd, "there is no /dev/kvm, though the CPU has svm; load the module kvm_amd, or"),
         (
             Kvm::Absent,

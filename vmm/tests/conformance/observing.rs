@@ -65,7 +65,11 @@ fn what_the_host_took_from_a_cpu_is_seen() {
     // More spinners than the host has CPUs: each thread has to wait.
     std::thread::scope(|scope| {
         for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| while !done.load(Relaxed) {});
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    std::hint::spin_loop()
+                }
+            });
         }
         let enough = Duration::from_millis(5);
         let _ends_them = Finally(&done);

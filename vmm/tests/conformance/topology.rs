@@ -85,7 +85,7 @@ fn what_cannot_be_is_refused_before_a_start() {
     let topology = Topology::new(1, 64, 1, 1).expect("can be");
     if on_kvm() {
         let error = backend().check(&topology, Clock::Virtual, "topologies[2]").expect_err("refused").to_string();
-        assert_eq!(error, "clock: the back end kvm has no virtual clock");
+        assert_eq!(error, "clock: the back end kvm has no virtual clock; clock = \"real\" would do");
         return;
     }
     let error = backend().check(&topology, Clock::Virtual, "topologies[2]").expect_err("refused").to_string();

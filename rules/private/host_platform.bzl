@@ -11,7 +11,7 @@ fn main() {
 """
 
 _BUILD = """\
-# {said}
+# {why}
 platform(
     name = "host",
     constraint_values = {constraint_values},
@@ -47,7 +47,8 @@ def _host_platform_impl(rctx):
     rctx.file("BUILD.bazel", _BUILD.format(
         constraint_values = [str(Label("//rules/platforms:kvm"))] if word == "genuine" else [],
         parent = Label("@platforms//host"),
-        said = said.split("\n")[0],
+        # Without the ratio, which is another one each time.
+        why = "KVM: {}".format(word or said.split("\n")[0]),
     ))
 
 host_platform = repository_rule(

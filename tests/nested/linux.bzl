@@ -23,8 +23,8 @@ def linux_test(name, kernel, scheduler_binary = None, size = "medium", **declare
         tags = ["manual"],
         **declared
     )
-    native.filegroup(name = name + "_spec", srcs = [cases], output_group = "spec", tags = ["manual"])
-    native.filegroup(name = name + "_kernel", srcs = [kernel], output_group = "packed", tags = ["manual"])
+    native.filegroup(name = name + "_spec", srcs = [cases], output_group = "spec", tags = ["manual"], testonly = True)
+    native.filegroup(name = name + "_kernel", srcs = [kernel], output_group = "packed", tags = ["manual"], testonly = True)
     files = {name + "_kernel": "/vmlinuz", name + "_spec": "/spec.json"}
     run = "ktstr run /spec.json --kernel /vmlinuz --guest /bin --output /tmp/out"
     if scheduler_binary:

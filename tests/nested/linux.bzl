@@ -4,7 +4,7 @@ load("//rules:defs.bzl", "ktstr_test")
 load("//tests/schedulers:faults.bzl", "FAULTS")
 load(":nested.bzl", "nested_test")
 
-def linux_test(name, kernel, scheduler_binary = None, size = "medium", **declared):
+def linux_test(name, kernel, scheduler_binary = None, size = "medium", tags = [], **declared):
     """Runs the cases of a declaration on KVM.
 
     Args:
@@ -12,6 +12,7 @@ def linux_test(name, kernel, scheduler_binary = None, size = "medium", **declare
       kernel: label of a kernel
       scheduler_binary: the program of the scheduler, if there is one
       size: as of any test
+      tags: as of any test
       **declared: what `ktstr_test` takes
     """
     cases = name + "_cases"
@@ -36,6 +37,7 @@ def linux_test(name, kernel, scheduler_binary = None, size = "medium", **declare
         command = run,
         files = files,
         programs = True,
+        tags = tags,
     )
 
 def linux_fault_test(name, fault, kernel):

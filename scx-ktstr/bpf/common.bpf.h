@@ -198,7 +198,11 @@ static inline bool enqueued_by_fault(struct task_struct *p, u64 enq_flags)
 		insert(p, STARVED_DSQ, knob(KNOB_SLICE_NS), enq_flags);
 		return true;
 	}
-	if (knob(KNOB_NOT_ALLOWED)) {
+	/*
+	 * Not the kernel's own: a thread of a CPU that the kernel puts into its global queue for this, while it throws the scheduler out, can
+	 * keep the RCU grace period from ending for which that waits (seen on 6.19).
+	 */
+	if (knob(KNOB_NOT_ALLOWED) && !(p->flags & PF_KTHREAD)) {
 		s32 cpu = cpu_not_allowed(p);
 
 		if (cpu >= 0) {

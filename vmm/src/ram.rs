@@ -4,7 +4,7 @@ use crate::memory::Segment;
 use crate::memory_map;
 use crate::saved::{for_each_page, ram_name};
 use crate::window::OpenWindow;
-use crate::{GuestMemory, SavedError, StartError};
+use crate::{GuestMemory, MachineSpec, SavedError, Start, StartError};
 use ktstr_model::placement::HUGE_PAGE;
 use ktstr_model::{Mebibytes, Topology};
 use rustix::fs::{FallocateFlags, MemfdFlags};
@@ -63,8 +63,18 @@ pub(crate) fn make_in(directory: &Path, topology: &Topology) -> Result<Vec<Arc<F
     memory_map::node_bytes(topology).into_iter().enumerate().map(make).collect()
 }
 
+/// RAM of a machine that is to be saved into the new or empty directory `into`.
+pub(crate) fn to_be_saved(spec: &MachineSpec, into: &Path) -> Result<Vec<Arc<File>>, StartError> {
+    let unwritable = |source| SavedError::File { doing: "write", path: into.to_owned(), source };
+    std::fs::create_dir_all(into).map_err(unwritable)?;
+    match &spec.start {
+        Start::Boot => make_in(into, &spec.topology),
+        Start::Saved(saved) => copy_in(saved.directory(), into, &spec.topology),
+    }
+}
+
 /// RAM of the save in `from`, copied into new files of another save.
-pub(crate) fn copy_in(from: &Path, directory: &Path, topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
+fn copy_in(from: &Path, directory: &Path, topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
     let old = open_in(from, topology)?;
     let new = make_in(directory, topology)?;
     for (node, (old, new)) in old.iter().zip(&new).enumerate() {

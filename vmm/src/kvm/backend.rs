@@ -13,8 +13,7 @@ use crate::console::ConsoleTail;
 use crate::saved::{self, Description};
 use crate::window::OpenWindow;
 use crate::{
-    memory_map, ram, Capabilities, Gpa, Machine, MachineBackend, MachineSpec, SavedError, SavedMachine, Start,
-    StartError,
+    memory_map, ram, Capabilities, Gpa, Machine, MachineBackend, MachineSpec, SavedMachine, Start, StartError,
 };
 use ktstr_model::{Backend, Clock, Mebibytes, Topology};
 use kvm_ioctls::Kvm;
@@ -117,12 +116,7 @@ impl MachineBackend for KvmBackend {
     ) -> Result<SavedMachine, StartError> {
         self.check_spec(spec)?;
         let kvm = host::open()?;
-        let unwritable = |source| SavedError::File { doing: "write", path: into.to_owned(), source };
-        std::fs::create_dir_all(into).map_err(unwritable)?;
-        let files = match &spec.start {
-            Start::Boot => ram::make_in(into, &spec.topology)?,
-            Start::Saved(saved) => ram::copy_in(saved.directory(), into, &spec.topology)?,
-        };
+        let files = ram::to_be_saved(spec, into)?;
         let machine = self.assemble(&kvm, spec, &files, Writes::Shared, true)?;
         save(machine, &kvm, spec, into, give_up)?;
         let saved = SavedMachine::seal(into, files.len(), describe(&kvm, spec)?)?;

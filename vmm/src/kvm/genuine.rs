@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// The device.
 pub const DEVICE: &str = "/dev/kvm";
 /// The only version of the interface (Documentation/virt/kvm/api.rst, `KVM_GET_API_VERSION`).
-const API_VERSION: c_int = 12;
+pub(super) const API_VERSION: c_int = 12;
 /// Times the host's time, from which on it is software. Hardware gives 1 to 3, also below an emulator; kvm_pvm some 4000.
 const SOFTWARE_FROM: f64 = 30.0;
 /// What a measurement may take: a few milliseconds on hardware, a quarter of a second on software.

@@ -1,12 +1,9 @@
 //! The host's KVM, and what it says when it refuses.
 
+use super::genuine::{API_VERSION, DEVICE};
 use crate::StartError;
 use kvm_ioctls::Kvm;
 use std::io;
-
-const DEVICE: &str = "/dev/kvm";
-/// The only version there is (Documentation/virt/kvm/api.rst, `KVM_GET_API_VERSION`).
-const API_VERSION: i32 = 12;
 
 /// Opens the host's KVM.
 ///

@@ -72,7 +72,7 @@ impl Vm {
             return Ok(ram::shared(topology, files, window));
         }
         let own = Arc::new(File::open("/proc/self/mem").map_err(unmapped)?);
-        // The address at which the file of a node would begin: its mappings are apart, so each range is looked up.
+        // Nodes are mapped apart, so each range is looked up.
         let mut segments = Vec::new();
         for range in crate::memory_map::ram_ranges(topology) {
             let at = self

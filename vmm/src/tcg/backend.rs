@@ -134,11 +134,7 @@ impl MachineBackend for TcgBackend {
     ) -> Result<SavedMachine, StartError> {
         self.check_spec(spec)?;
         let unwritable = |path: &Path, source| SavedError::File { doing: "write", path: path.to_owned(), source };
-        std::fs::create_dir_all(into).map_err(|source| unwritable(into, source))?;
-        let ram = match &spec.start {
-            Start::Boot => ram::make_in(into, &spec.topology)?,
-            Start::Saved(saved) => ram::copy_in(saved.directory(), into, &spec.topology)?,
-        };
+        let ram = ram::to_be_saved(spec, into)?;
         let path = into.join(STATE);
         let state = File::create_new(&path).map_err(|source| unwritable(&path, source))?;
         let launched = self.to_be_saved(spec, &ram, &state)?;

@@ -1,5 +1,5 @@
 //! What a machine on KVM costs: memory of this process as a test; the time of its set-up, against bare ioctls that make the same
-//! machine, as a measurement (`--ignored --nocapture`, from `bazel run //bench`).
+//! machine, as a measurement (`--include-ignored --nocapture`).
 #![allow(clippy::panic)] // All of this is test code; clippy sees that only inside of test functions.
 
 use ktstr_model::{Clock, Topology};

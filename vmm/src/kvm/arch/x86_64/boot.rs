@@ -11,9 +11,8 @@
 //! at its 64-bit entry (Documentation/arch/x86/boot.rst).
 
 use super::acpi::{self, NodeMemory};
-use crate::memory_map::{low_bytes, ram_ranges, LEGACY_HOLE};
+use crate::memory_map::{low_bytes, ram_ranges, window_at, LEGACY_HOLE};
 use crate::{Gpa, MachineSpec, StartError};
-use ktstr_channel::ports::WINDOW_PARAMETER;
 use ktstr_model::Topology;
 use linux_loader::bootparam::{boot_e820_entry, boot_params};
 use linux_loader::loader::bzimage::BzImage;
@@ -23,7 +22,7 @@ use linux_loader::loader::{KernelLoader, KernelLoaderResult};
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, ReadVolatile};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, ReadVolatile};
 
 const START_INFO: u64 = 0x6000;
 const MODULES: u64 = 0x6100;
@@ -118,7 +117,7 @@ fn lay(
         return Err(io::Error::other("the ACPI tables of so many CPUs do not fit"));
     }
     write(memory, tables.start.0, &tables.bytes)?;
-    let map = memory_map(spec);
+    let map = memory_map(memory, &spec.topology);
     match (kernel.setup_header, kernel.pvh_boot_cap) {
         (Some(header), _) => {
             let mut zero_page = boot_params { hdr: header, ..Default::default() };
@@ -183,23 +182,22 @@ fn nodes(topology: &Topology) -> Vec<NodeMemory> {
 }
 
 /// Start, bytes and type of each stretch, adjacent RAM in one; the window is nobody's.
-fn memory_map(spec: &MachineSpec) -> Vec<(u64, u64, u32)> {
+fn memory_map(memory: &GuestMemoryMmap, topology: &Topology) -> Vec<(u64, u64, u32)> {
     let mut map: Vec<(u64, u64, u32)> = Vec::new();
-    for range in ram_ranges(&spec.topology) {
+    for range in ram_ranges(topology) {
         match map.last_mut() {
             Some((start, bytes, _)) if *start + *bytes == range.start.0 => *bytes += range.bytes,
             _ => map.push((range.start.0, range.bytes, RAM)),
         }
     }
     map.push((LEGACY_HOLE.start, LEGACY_HOLE.end - LEGACY_HOLE.start, RESERVED));
-    map.extend(window(&spec.command_line).map(|(at, bytes)| (at, bytes, RESERVED)));
+    map.extend(window(memory, topology).map(|(at, bytes)| (at, bytes, RESERVED)));
     map.sort_unstable();
     map
 }
 
-/// The window as the guest is told of it.
-fn window(command_line: &str) -> Option<(u64, u64)> {
-    let words = command_line.split_ascii_whitespace();
-    let (at, bytes) = words.filter_map(|word| word.strip_prefix(WINDOW_PARAMETER)).next_back()?.split_once(',')?;
-    Some((u64::from_str_radix(at.strip_prefix("0x")?, 16).ok()?, bytes.parse().ok()?))
+/// Start and bytes of the window, if one is mapped.
+fn window(memory: &GuestMemoryMmap, topology: &Topology) -> Option<(u64, u64)> {
+    let at = GuestAddress(window_at(topology).0);
+    memory.iter().find(|region| region.start_addr() == at).map(|region| (at.0, region.len()))
 }

@@ -157,7 +157,9 @@ pub fn blobs(window: &Window) -> Result<Vec<Blob>, PayloadError> {
         let [first, second, bytes, crc] = entry else { continue };
         let name: Vec<u8> = [first.to_le_bytes(), second.to_le_bytes()].concat();
         let name = String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned();
-        let fits = usize::try_from(*bytes).ok().filter(|bytes| bytes.next_multiple_of(WORD) <= part.end - offset);
+        let within =
+            |bytes: &usize| bytes.checked_next_multiple_of(WORD).is_some_and(|words| words <= part.end - offset);
+        let fits = usize::try_from(*bytes).ok().filter(within);
         let (Some(bytes), Ok(crc)) = (fits, u32::try_from(*crc)) else {
             return Err(damaged(format!("{name} of {bytes} bytes at offset {offset:#x}")));
         };
@@ -285,6 +287,13 @@ mod tests {
             find(&table, "pla").expect_err("missing").to_string(),
             "there is no pla in the payload, only agent, plan"
         );
+        let length = PAYLOAD_OFFSET + 3 * WORD;
+        window.mapping.store(length, u64::MAX);
+        assert_eq!(
+            blobs(&window).expect_err("refused").to_string(),
+            "the payload's table is damaged: agent of 18446744073709551615 bytes at offset 0x1048"
+        );
+        window.mapping.store(length, 11);
         window.mapping.store(PAYLOAD_OFFSET + 9 * WORD, 0);
         assert_eq!(
             refusal(unpack(&window, find(&table, AGENT).expect("there"), io::sink())),

@@ -65,6 +65,13 @@ pub struct GroupPlan {
     pub nice: i8,
 }
 
+impl GroupPlan {
+    /// Id after the last.
+    fn end(&self) -> u32 {
+        self.first_worker.saturating_add(self.workers)
+    }
+}
+
 /// One step of the scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepPlan {
@@ -163,12 +170,12 @@ pub struct WorkerExpectation {
 impl Plan {
     /// Number of workers of the whole case.
     pub fn workers(&self) -> u32 {
-        self.groups.last().map_or(0, |group| group.first_worker + group.workers)
+        self.groups.last().map_or(0, GroupPlan::end)
     }
 
     /// Index of the group that a worker belongs to.
     pub fn group_of(&self, worker: u32) -> Option<usize> {
-        self.groups.iter().position(|group| (group.first_worker..group.first_worker + group.workers).contains(&worker))
+        self.groups.iter().position(|group| (group.first_worker..group.end()).contains(&worker))
     }
 
     /// All holds in order: index of the step, duration, expectations. The position is the segment's number.
@@ -179,6 +186,11 @@ impl Plan {
                 _ => None,
             })
         })
+    }
+
+    /// Whether no more is in it than a case may have, wherever it comes from.
+    pub fn is_within_bounds(&self) -> bool {
+        self.groups.iter().all(|group| group.end() <= WORKERS_MAX) && self.segments().count() <= SEGMENTS_MAX as usize
     }
 
     /// A name for a worker that a person understands: `cpu_spin/3` in cgroup order of its group.

@@ -233,7 +233,12 @@ impl<'a> Records<'a> {
         let damage = |problem: String| Damage { offset: start, problem: DamageProblem::Content(problem) };
         match self.next()? {
             (Kind::Header, body) => {
-                serde_json::from_slice(body).map_err(|error| damage(format!("its header does not parse: {error}")))
+                let parsed = serde_json::from_slice(body);
+                let header: Header = parsed.map_err(|error| damage(format!("its header does not parse: {error}")))?;
+                if !header.case.plan.is_within_bounds() {
+                    return Err(damage("its plan has more workers or segments than a case may have".into()));
+                }
+                Ok(header)
             }
             (kind, _) => Err(damage(format!("the first record is {kind:?} instead of the header"))),
         }

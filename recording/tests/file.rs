@@ -166,6 +166,22 @@ fn what_cannot_be_read_is_refused() {
         "x.ktstr says nothing: its header is damaged: the recording is damaged at byte 12: \
          it ends there without an end record; whoever wrote it was stopped"
     );
+    let mut large = header();
+    large.case.plan.groups = vec![ktstr_model::plan::GroupPlan {
+        cgroup: 0,
+        first_worker: 1,
+        workers: u32::MAX,
+        work: ktstr_model::work::Work::CpuSpin,
+        affinity: Vec::new(),
+        policy: ktstr_model::work::Policy::default(),
+        nice: 0,
+    }];
+    let large = Writer::new(Vec::new(), Path::new("memory"), &large).expect("written").finish().expect("written");
+    assert_eq!(
+        refusal(&large),
+        "x.ktstr says nothing: its header is damaged: the recording is damaged at byte 12: \
+         its plan has more workers or segments than a case may have"
+    );
     let missing = Recording::read(Path::new("/nowhere/x.ktstr")).expect_err("refused");
     assert_eq!(missing.to_string(), "cannot read the recording /nowhere/x.ktstr");
 }

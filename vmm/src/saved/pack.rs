@@ -97,10 +97,12 @@ fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Writes a file's pages to their places; gives the digest of its content.
+/// Writes a file's pages to their places; gives the digest of its content. That is the digest of the file only if the pages are those that
+/// [`pack_file`] takes: whole, in order, and not zero.
 fn unpack_file(stream: &mut impl Read, file: &File, bytes: u64) -> io::Result<String> {
     let mut digest = PageDigest::default();
     let mut page = [0; PAGE_BYTES];
+    let mut next = 0;
     loop {
         let mut offset = [0; 8];
         stream.read_exact(&mut offset)?;
@@ -111,11 +113,15 @@ fn unpack_file(stream: &mut impl Read, file: &File, bytes: u64) -> io::Result<St
         let mut length = [0; 2];
         stream.read_exact(&mut length)?;
         let length = u16::from_le_bytes(length);
-        let fits = offset.checked_add(u64::from(length)).is_some_and(|end| end <= bytes);
-        let page = page.get_mut(..usize::from(length)).filter(|_| fits);
-        let page =
-            page.ok_or_else(|| invalid(format!("it has {length} bytes for {offset:#x} in a file of {bytes}")))?;
+        let whole = bytes.saturating_sub(offset).min(PAGE_BYTES as u64);
+        let fits = offset >= next && offset.is_multiple_of(PAGE_BYTES as u64) && u64::from(length) == whole;
+        let misfit = || invalid(format!("it has {length} bytes for {offset:#x} in a file of {bytes}"));
+        let page = page.get_mut(..usize::from(length)).filter(|_| fits && length > 0).ok_or_else(misfit)?;
+        next = offset + u64::from(length);
         stream.read_exact(page)?;
+        if page.iter().all(|byte| *byte == 0) {
+            return Err(invalid(format!("its page at {offset:#x} is zero")));
+        }
         digest.add(offset, page);
         file.write_all_at(page, offset)?;
     }

@@ -30,17 +30,21 @@ CARGO_ATTRS = {
     ),
 }
 
-def _workspace_path(file):
-    """Path of a source file below the root of its repository."""
+def workspace_path(file):
+    """Path of a source file below the root of its repository.
+
+    Args:
+      file: the file
+    """
     path = file.short_path
     return path.split("/", 2)[2] if path.startswith("../") else path
 
 def _in_workspace(file, workspace):
-    return _workspace_path(file).removeprefix(workspace + "/")
+    return workspace_path(file).removeprefix(workspace + "/")
 
 def _is_target_root(file):
     """Whether it is a library or a program: only its name matters for the dependencies. Tests need no others."""
-    folders = _workspace_path(file).split("/")[1:-1]
+    folders = workspace_path(file).split("/")[1:-1]
     return folders == ["src", "bin"] or (folders == ["src"] and file.basename in ["lib.rs", "main.rs"])
 
 def _place(ctx):
@@ -87,7 +91,7 @@ def cargo_all(ctx, command, outputs, collect):
         use_default_shell_env = True,
     )
 
-def cargo(ctx, command, outputs, collect, flags = []):
+def cargo(ctx, command, outputs, collect, flags = [], flags_of_dependencies = []):
     """Declares both actions.
 
     Args:
@@ -96,6 +100,7 @@ def cargo(ctx, command, outputs, collect, flags = []):
       outputs: files of the second action
       collect: words that tell cargo.sh what to do with the build: how to make the outputs
       flags: further arguments of cargo in the second action
+      flags_of_dependencies: further arguments of cargo in the first action
     """
     dependencies = ctx.actions.declare_file(ctx.label.name + ".dependencies.tar")
     place = _place(ctx)
@@ -105,7 +110,7 @@ def cargo(ctx, command, outputs, collect, flags = []):
     manifests = _list(ctx, ctx.files.manifests, placed)
     stubs = _list(ctx, ctx.files.sources, lambda file: _in_workspace(file, workspace) if _is_target_root(file) else None)
     ctx.actions.run(
-        arguments = ["dependencies", place, ctx.file.vendor.path, manifests, stubs, dependencies.path] + command,
+        arguments = ["dependencies", place, ctx.file.vendor.path, manifests, stubs, dependencies.path] + command + flags_of_dependencies,
         env = environment,
         executable = ctx.file._script,
         inputs = ctx.files.manifests + [ctx.file.vendor],

@@ -6,7 +6,7 @@ def _cargo_test_impl(ctx):
         is_executable = True,
         output = launcher,
         substitutions = {"%program%": ctx.file.program.short_path},
-        template = ctx.file._launcher,
+        template = ctx.file.launcher,
     )
     runfiles = ctx.runfiles(files = [ctx.file.program] + ctx.files.data)
     runfiles = runfiles.merge_all([target[DefaultInfo].default_runfiles for target in ctx.attr.data])
@@ -22,8 +22,12 @@ cargo_test = rule(
     attrs = {
         "data": attr.label_list(doc = "What it needs while it runs.", allow_files = True),
         "env": attr.string_dict(doc = "Environment, with `$(rootpath label)`."),
+        "launcher": attr.label(
+            doc = "The script that runs it, with `%program%` in place of its path.",
+            allow_single_file = True,
+            default = "//tools/cargo:cargo_test.sh",
+        ),
         "program": attr.label(doc = "The test program.", allow_single_file = True, mandatory = True),
-        "_launcher": attr.label(allow_single_file = True, default = "//tools/cargo:cargo_test.sh"),
     },
     test = True,
 )

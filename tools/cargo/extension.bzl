@@ -3,14 +3,14 @@
 load(":rust.bzl", "rust_of_machine")
 load(":vendor.bzl", "cargo_vendor")
 
-_MEMBERS = ["channel", "guest", "init", "judge", "model", "recording", "runner", "testing", "tests", "vmm"]
+_MEMBERS = ["channel", "fuzz", "guest", "init", "judge", "model", "recording", "runner", "testing", "tests", "vmm"]
 
 def _crates_impl(mctx):
     cargo_vendor(
         name = "ktstr_crates",
         lock = Label("//:Cargo.lock"),
         manifests = [Label("//:Cargo.toml")] + [
-            Label("//tests:Cargo.toml" if member == "tests" else "//:{}/Cargo.toml".format(member))
+            Label("//{}:Cargo.toml".format(member) if member in ["fuzz", "tests"] else "//:{}/Cargo.toml".format(member))
             for member in _MEMBERS
         ],
     )

@@ -19,6 +19,8 @@ mod arch;
 mod backend;
 mod control;
 mod devices;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod genuine;
 mod host;
 mod machine;

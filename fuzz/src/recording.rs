@@ -1,0 +1,52 @@
+//! A file that should be a recording: read, judged, compared.
+
+use ktstr_judge::judge;
+use ktstr_recording::{compare, Recording};
+
+/// Magic and version.
+const PREAMBLE_BYTES: usize = 12;
+/// Length, kind, CRC.
+const HEAD_BYTES: usize = 9;
+
+/// The bytes as they are, then with checksums put right.
+///
+/// # Panics
+/// If a judgement has no finding, or a recording differs from itself.
+pub fn recording(input: &[u8]) {
+    let mut bytes = input.to_vec();
+    look(&bytes);
+    put_right(&mut bytes);
+    if bytes != input {
+        look(&bytes);
+    }
+}
+
+fn look(bytes: &[u8]) {
+    let read = match Recording::from_bytes(bytes, "input") {
+        Ok(read) => read,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let judgement = judge(&read, &read.header.case.checks);
+    assert!(!judgement.findings.is_empty(), "nothing was found");
+    // As it is with events that are not in it.
+    let mut shorter = read.clone();
+    shorter.entries.truncate(read.entries.len() / 2);
+    compare(&read, &shorter);
+    let same = format!("{:?}", compare(&read, &read));
+    assert!(!same.starts_with("OtherCase") && !same.starts_with("Event"), "it differs from itself: {same}");
+}
+
+/// Gives each record that is whole the checksum of its content.
+fn put_right(bytes: &mut [u8]) {
+    let mut rest = bytes.get_mut(PREAMBLE_BYTES..).unwrap_or_default();
+    while let Some((head, after)) = rest.split_first_chunk_mut::<HEAD_BYTES>() {
+        let [l0, l1, l2, l3, kind, crc @ ..] = head;
+        let length = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
+        let Some((body, next)) = after.split_at_mut_checked(length) else { return };
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&[*kind]);
+        hasher.update(body);
+        *crc = hasher.finalize().to_le_bytes();
+        rest = next;
+    }
+}

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Our own time around a guest (all of the process but the guest's boot and run) against the bare emulator booting the same kernel to an init that
-# ends at once; then a `bazel test` that has nothing to do against Bazel's floor. Bare boots and cases take turns, and medians are compared.
+# ends at once; a machine on KVM against bare ioctls; then a `bazel test` that has nothing to do against Bazel's floor. Bare boots and cases
+# take turns, and medians are compared.
 set -euo pipefail
 runs=${1:-5}
 scratch=$(mktemp -d)
@@ -69,4 +70,9 @@ awk -v own="$own_median" -v bare="$bare_median" -v runs="$runs" 'BEGIN {
 bench/starts.sh
 bench/attached.sh
 bench/clones.sh
+if [[ -w /dev/kvm ]]; then
+  tools/cargo/tests/vmm/costs --ignored --nocapture | grep '^KVM'
+else
+  echo 'KVM                       not here'
+fi
 bench/noop.sh

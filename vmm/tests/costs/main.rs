@@ -1,10 +1,10 @@
-//! What a machine on KVM costs: memory of this process as a test; the time of its set-up, against bare ioctls that make the same
-//! machine, as a measurement (`--include-ignored --nocapture`).
+//! What a machine on KVM costs: memory of this process as a test; times as measurements (`--ignored --nocapture`, a part of `//bench`): its
+//! set-up and its start from a save, against bare ioctls that make the same machine, and its end.
 #![allow(clippy::panic)] // All of this is test code; clippy sees that only inside of test functions.
 
 use ktstr_model::{Clock, Topology};
 use ktstr_testing::micro_guest;
-use ktstr_vmm::{Exit, KvmBackend, MachineBackend, MachineSpec, Start};
+use ktstr_vmm::{Exit, KvmBackend, Machine, MachineBackend, MachineSpec, Start};
 use kvm_bindings::{kvm_regs, kvm_userspace_memory_region, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Kvm, VcpuExit};
 use std::time::{Duration, Instant};
@@ -49,25 +49,52 @@ fn own_bytes() -> u64 {
 fn a_machine_of_four_cpus_costs_five_mebibytes_at_most() {
     let (_directory, spec) = machine(4, &micro_guest::store());
     let before = own_bytes();
-    let mut running = KvmBackend.start(&spec).unwrap_or_else(|error| panic!("{error}"));
-    let at = ktstr_vmm::Gpa(u64::from(micro_guest::RESULT));
-    while running.memory().read_u64(at).expect("reads") != micro_guest::STORED {
-        assert_eq!(running.wait(Duration::from_millis(1)).expect("can be watched"), None);
-    }
+    let _running = until_it_writes(&spec);
     let costs = own_bytes() - before;
     println!("a machine of 4 CPUs: {} KiB of this process", costs / 1024);
     assert!(costs <= 5 * MIB, "{costs} bytes");
 }
 
 /// From nothing to the exit that the guest's first instructions ask for.
-fn ours(cpus: u32) -> Duration {
-    let (_directory, spec) = machine(cpus, &micro_guest::exit(0));
+fn to_exit(spec: &MachineSpec) -> Duration {
     let start = Instant::now();
-    let mut machine = KvmBackend.start(&spec).unwrap_or_else(|error| panic!("{error}"));
+    let mut machine = KvmBackend.start(spec).unwrap_or_else(|error| panic!("{error}"));
     let exit = machine.wait(PATIENCE).expect("can be watched");
     let took = start.elapsed();
-    assert_eq!(exit, Some(Exit::Guest { code: 0 }));
+    assert!(matches!(exit, Some(Exit::Guest { .. })), "{exit:?}");
     took
+}
+
+fn booted(cpus: u32) -> Duration {
+    to_exit(&machine(cpus, &micro_guest::exit(0)).1)
+}
+
+fn from_a_save(cpus: u32) -> Duration {
+    let (directory, mut spec) = machine(cpus, &micro_guest::save_then(&micro_guest::add_to_kept()));
+    let into = directory.path().join("save");
+    std::fs::create_dir(&into).expect("a directory");
+    let saved = KvmBackend.save(&spec, &into, &mut |_| None).unwrap_or_else(|error| panic!("{error}"));
+    spec.start = Start::Saved(saved);
+    to_exit(&spec)
+}
+
+/// Starts a machine and waits until it writes to [`micro_guest::RESULT`].
+fn until_it_writes(spec: &MachineSpec) -> Box<dyn Machine> {
+    let mut running = KvmBackend.start(spec).unwrap_or_else(|error| panic!("{error}"));
+    let at = ktstr_vmm::Gpa(u64::from(micro_guest::RESULT));
+    while running.memory().read_u64(at).expect("reads") == 0 {
+        assert_eq!(running.wait(Duration::from_millis(1)).expect("can be watched"), None);
+    }
+    running
+}
+
+/// The end of a guest that counts for ever with interrupts off.
+fn stopped(cpus: u32) -> Duration {
+    let (_directory, spec) = machine(cpus, &micro_guest::count());
+    let mut machine = until_it_writes(&spec);
+    let start = Instant::now();
+    assert_eq!(machine.stop().expect("stops"), Exit::Stopped);
+    start.elapsed()
 }
 
 /// The same calls of KVM, one after the other, for a guest of one instruction in real mode.
@@ -100,13 +127,15 @@ fn bare(cpus: u32) -> Duration {
 
 #[test]
 #[ignore = "a measurement, for an otherwise idle host"]
-fn set_up_against_bare_ioctls() {
+fn times() {
     for cpus in [1, 4, 16] {
-        let best = |run: fn(u32) -> Duration| (0..7).map(|_| run(cpus)).min().expect("runs");
-        let (ours, bare) = (best(ours), best(bare));
+        let of_seven = |run: fn(u32) -> Duration| -> Vec<Duration> { (0..7).map(|_| run(cpus)).collect() };
+        let best = |run| of_seven(run).into_iter().min().expect("runs").as_secs_f64() * 1e3;
+        let (bare, booted, saved) = (best(bare), best(booted), best(from_a_save));
+        let stopped = of_seven(stopped).into_iter().max().expect("runs").as_secs_f64() * 1e3;
         println!(
-            "{cpus} CPUs: {ours:.1?} to the guest's exit, bare ioctls {bare:.1?}, ratio {:.2}",
-            ours.as_secs_f64() / bare.as_secs_f64()
+            "KVM, {cpus:2} CPUs              {:5.2}     ({booted:.1} ms / {bare:.1} ms: set-up / bare ioctls, best of 7; at most 20 ms); from a save {saved:.1} ms; stopped after {stopped:.1} ms, worst of 7 (at most 100)",
+            booted / bare
         );
     }
 }

@@ -31,8 +31,9 @@ const DROPPED: [u32; 10] = [5, 0xa, 0x12, 0x14, 0x1c, 0x23, 0x8000_000a, 0x8000_
 
 const HYPER_THREADING: u32 = 28;
 /// Bits of `KVM_FEATURES` that stay (Documentation/virt/kvm/x86/cpuid.rst of Linux): both clock sources, no delay after port accesses, stolen time,
-/// cheap ends of interrupts, and that clocks of CPUs agree.
-const KVM_KEPT: u32 = bits(&[0, 1, 3, 5, 6, 24]) | KVM_MSI_EXT_DEST_ID;
+/// cheap ends of interrupts, queued spin locks whose waiters halt, and that clocks of CPUs agree. Without the locks Linux takes ones that
+/// are not fair (arch/x86/kernel/kvm.c, `kvm_spinlock_init`), so that a CPU could wait for its runqueue's for ever.
+const KVM_KEPT: u32 = bits(&[0, 1, 3, 5, 6, 7, 24]) | KVM_MSI_EXT_DEST_ID;
 /// Interrupts reach APIC ids above 254 without remapping. KVM leaves it to its user to offer this, and without it Linux ignores such CPUs
 /// (arch/x86/kernel/apic/apic.c, `try_to_enable_x2apic`).
 const KVM_MSI_EXT_DEST_ID: u32 = bits(&[15]);

@@ -147,7 +147,11 @@ impl Window {
         let mut words = vec![0; (part.end.next_multiple_of(WORD) - start) / WORD];
         // Within the stream, which lies within the window.
         let _ = self.mapping.read(start, &mut words);
-        words.iter().flat_map(|word| word.to_le_bytes()).skip(part.start - start).take(part.len()).collect()
+        let mut bytes = Vec::with_capacity(words.len() * WORD);
+        words.iter().for_each(|word: &u64| bytes.extend_from_slice(&word.to_le_bytes()));
+        bytes.drain(..part.start - start);
+        bytes.truncate(part.len());
+        bytes
     }
 }
 

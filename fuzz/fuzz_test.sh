@@ -3,6 +3,11 @@
 set -uo pipefail
 export TMPDIR=${TEST_TMPDIR:-/tmp}
 artifacts=${TEST_UNDECLARED_OUTPUTS_DIR:-$TMPDIR}
+# Some targets make many small files.
+if [[ -w /dev/shm ]]; then
+  TMPDIR=$(mktemp -d -p /dev/shm)
+  trap 'rm -rf "$TMPDIR"' EXIT
+fi
 grown=$(mktemp -d)
 limits=(-max_total_time="${KTSTR_FUZZ_SECONDS:-30}" -rss_limit_mb=1024 -timeout=5)
 if output=$("%program%" "${limits[@]}" -artifact_prefix="$artifacts/" "$@" "$grown" "$KTSTR_CORPUS" 2>&1); then

@@ -43,7 +43,7 @@ def _nested_host_impl(ctx):
         "backend": "tcg",
         "clock": "real",
         "kernel_args": [],
-        "topology": topology(1, 1, 2, 1, memory = ctx.attr.memory),
+        "topology": topology(1, 1, 1, 1, memory = ctx.attr.memory),
         "virtualization": True,
     }
     boot = dict(

@@ -6,7 +6,9 @@
 mod saving;
 mod time;
 
-pub use saving::{add_and_save_then, add_to_kept, print_and_save, save_then, KEPT, KEPT_VALUE};
+pub use saving::{
+    add_and_save_then, add_to_kept, print_and_save, save_beside_a_count, save_then, COUNT, COUNTED, KEPT, KEPT_VALUE,
+};
 pub use time::{time, time_and_hang};
 
 use crate::elf::{pvh_image, Section};

@@ -1,6 +1,7 @@
 //! Guests that stop themselves for a save.
 
 use super::{printing, Lines, MicroGuest, HANG, RESULT};
+use crate::elf::Section;
 
 /// Where such guests keep what they had before the save.
 pub const KEPT: u32 = RESULT + 0x1000;
@@ -55,4 +56,40 @@ pub fn add_to_kept() -> MicroGuest {
         (&[0xe6, 0xf4], "out  0xf4, al"),
     ])
     .then(HANG)
+}
+
+/// Where the second CPU of [`save_beside_a_count`] counts: it is in real mode, and reaches no more.
+pub const COUNT: u32 = 0x9000;
+/// How far it counts: for longer than it takes to wake a thread of the host, and for much less than a hundredth of a second.
+pub const COUNTED: u32 = 20_000;
+/// Where the code of the second CPU is loaded; firmware uses the memory where it has to be.
+const SECOND: u32 = 0x40_0000;
+
+/// Starts the second CPU, which counts to [`COUNTED`] and halts, and stops itself for a save at once.
+pub fn save_beside_a_count() -> MicroGuest {
+    let (count, times, from) = (COUNT.to_le_bytes(), COUNTED.to_le_bytes(), SECOND.to_le_bytes());
+    // 16-bit code.
+    let second = MicroGuest::new(&[
+        (&[0x66, 0xb9, times[0], times[1], times[2], times[3]], "      mov  ecx, COUNTED"),
+        (&[0x66, 0xff, 0x06, count[0], count[1]], "next: inc  dword ptr [COUNT]"),
+        (&[0x66, 0x49], "      dec  ecx"),
+        (&[0x75, 0xf7], "      jnz  next"),
+        (&[0xfa], "      cli"),
+        (&[0xf4], "      hlt"),
+        (&[0xeb, 0xfd], "      jmp  $-1"),
+    ]);
+    let mut guest = MicroGuest::new(&[
+        (&[0xbe, from[0], from[1], from[2], from[3]], "mov  esi, SECOND"),
+        (&[0xbf, 0x00, 0x80, 0x00, 0x00], "mov  edi, 0x8000"),
+        (&[0xb9, second.code.len() as u8, 0x00, 0x00, 0x00], "mov  ecx, (length)"),
+        (&[0xf3, 0xa4], "rep movsb"),
+        (&[0xc7, 0x05, count[0], count[1], count[2], count[3], 0, 0, 0, 0], "mov  dword ptr [COUNT], 0"),
+        // To all others: INIT, and the start at the page of the code (Intel SDM vol. 3A, 11.6).
+        (&[0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x00, 0x45, 0x0c, 0x00], "mov  dword ptr [0xfee00300], 0xc4500"),
+        (&[0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x08, 0x46, 0x0c, 0x00], "mov  dword ptr [0xfee00300], 0xc4608"),
+    ])
+    .then(SAVE)
+    .then(HANG);
+    guest.others.push(Section { address: SECOND, bytes: second.code });
+    guest
 }

@@ -74,7 +74,8 @@ pub(super) fn arguments(spec: &MachineSpec, origin: Origin<'_>, inherited: &Inhe
     }
     time(&mut line, spec.clock);
     if spec.clock == Clock::Virtual {
-        line.pair("-seed", spec.seed.to_string());
+        // The gate knows threads by their names.
+        line.pair("-seed", spec.seed.to_string()).pair("-name", "debug-threads=on");
     }
     match origin {
         Origin::Boot(boot) => kernel(&mut line, boot),

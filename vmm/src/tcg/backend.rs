@@ -4,7 +4,7 @@ use super::arguments::{identity, Boot, Origin};
 use super::launch::{launch, Launched, START_TIMEOUT};
 use super::machine::{threads, TcgMachine};
 use super::private::private;
-use super::restore::{restore, settle};
+use super::restore::{must_settle, restore, settle};
 use super::{save, stub, Emulator};
 use crate::saved::{self, Description, STATE};
 use crate::{memory_map, ram};
@@ -82,7 +82,7 @@ impl TcgBackend {
         let wanted = describe(spec, &launched);
         saved.description().check_fits(&wanted, saved.directory())?;
         launched.steer(|qmp| restore(qmp, state.as_raw_fd()))?;
-        if spec.clock == Clock::Virtual {
+        if spec.clock == Clock::Virtual && must_settle(&launched.version) {
             launched.steer(settle)?;
         }
         Ok(launched)

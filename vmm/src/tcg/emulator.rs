@@ -3,6 +3,7 @@
 use crate::StartError;
 use serde::Deserialize;
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 /// An emulator: one program, or a tree of packages that brings everything it needs.
@@ -54,21 +55,28 @@ impl Emulator {
         }
     }
 
-    /// How it is called. All paths are absolute, because it runs in the machine's directory.
+    /// How it is called, with the open library `preload` loaded before its own. All paths are absolute, because it runs in the
+    /// machine's directory.
     ///
     /// # Errors
     /// A part of it is missing.
-    pub(super) fn invocation(&self) -> Result<Invocation, StartError> {
+    pub(super) fn invocation(&self, preload: Option<RawFd>) -> Result<Invocation, StartError> {
         let binary = present("the program", &self.binary)?;
+        let preload = preload.map(|file| OsString::from(format!("/proc/self/fd/{file}")));
         let mut arguments = Vec::new();
+        let mut environment = Vec::new();
         let program = match &self.loader {
-            None => binary,
+            None => {
+                environment.extend(preload.map(|library| ("LD_PRELOAD", library)));
+                binary
+            }
             Some(loader) => {
                 let directories: Vec<PathBuf> = self
                     .libraries
                     .iter()
                     .map(|directory| present("the library directory", directory))
                     .collect::<Result<_, _>>()?;
+                arguments.extend(preload.into_iter().flat_map(|library| [OsString::from("--preload"), library]));
                 arguments.extend([OsString::from("--library-path"), join(&directories), binary.into()]);
                 present("the loader", loader)?
             }
@@ -80,7 +88,7 @@ impl Emulator {
             arguments.extend(directories.into_iter().flat_map(|directory| [OsString::from("-L"), directory.into()]));
         }
         let modules = self.modules.as_ref().map(|path| present("the module directory", path)).transpose()?;
-        let environment = modules.map(|path| ("QEMU_MODULE_DIR", path.into())).into_iter().collect();
+        environment.extend(modules.map(|path| ("QEMU_MODULE_DIR", path.into())));
         Ok(Invocation { program, arguments, environment })
     }
 }
@@ -131,10 +139,12 @@ mod tests {
     fn a_tree_runs_through_its_own_loader() {
         let (directory, emulator) = tree();
         let at = |name: &str| directory.path().join(name);
-        let invocation = emulator.invocation().expect("is there");
+        let invocation = emulator.invocation(Some(7)).expect("is there");
         assert_eq!(invocation.program, at("ld.so"));
         let libraries = OsString::from(format!("{}:{}", at("lib").display(), at("lib2").display()));
         let expected: Vec<OsString> = vec![
+            "--preload".into(),
+            "/proc/self/fd/7".into(),
             "--library-path".into(),
             libraries,
             at("qemu").into(),
@@ -151,14 +161,18 @@ mod tests {
     fn an_installed_one_is_called_directly() {
         let (directory, _) = tree();
         let binary = directory.path().join("qemu");
-        let invocation = Emulator::installed(&binary).invocation().expect("is there");
-        assert_eq!(invocation, Invocation { program: binary, arguments: vec![], environment: vec![] });
+        let emulator = Emulator::installed(&binary);
+        for (preload, environment) in [(None, vec![]), (Some(7), vec![("LD_PRELOAD", "/proc/self/fd/7".into())])] {
+            let invocation = emulator.invocation(preload).expect("is there");
+            let expected = Invocation { program: binary.clone(), arguments: vec![], environment };
+            assert_eq!(invocation, expected);
+        }
     }
 
     #[test]
     fn says_which_part_is_missing() {
         let (_directory, emulator) = tree();
-        let refusal = |emulator: Emulator| emulator.invocation().expect_err("refused").to_string();
+        let refusal = |emulator: Emulator| emulator.invocation(None).expect_err("refused").to_string();
         assert_eq!(
             refusal(Emulator::installed("/nowhere/qemu-system-x86_64")),
             "no emulator: the program /nowhere/qemu-system-x86_64 is missing; a test gets its emulator from the toolchain, \

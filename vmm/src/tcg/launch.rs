@@ -3,10 +3,11 @@
 use super::arguments::{arguments, Inherited, Origin};
 use super::process::Process;
 use super::qmp::Qmp;
-use super::{files, Emulator};
+use super::{files, gate, Emulator};
 use crate::console::ConsoleTail;
 use crate::window::OpenWindow;
 use crate::{Gpa, MachineError, MachineSpec, StartError};
+use ktstr_model::Clock;
 use serde_json::{json, Value};
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
@@ -37,7 +38,10 @@ pub(super) fn launch(
     ram: &[Arc<File>],
     also: &[RawFd],
 ) -> Result<Launched, StartError> {
-    let invocation = emulator.invocation()?;
+    let gate = (spec.clock == Clock::Virtual).then(gate::make).transpose();
+    let gate = gate.map_err(|source| StartError::Host { doing: "make a file for a library", source })?;
+    let gate = gate.as_ref().map(AsRawFd::as_raw_fd);
+    let invocation = emulator.invocation(gate)?;
     let window = OpenWindow::of(spec)?;
     let console_path = spec.directory.join(files::CONSOLE);
     let console = ConsoleTail::create(&console_path)?;
@@ -52,6 +56,7 @@ pub(super) fn launch(
     let mut open = inherited.ram;
     open.push(inherited.control);
     open.extend(inherited.window.map(|(file, _)| file));
+    open.extend(gate);
     open.extend(also);
     let mut process = Process::start(&invocation, &arguments, &spec.directory, open)?;
     // With our copy of its end closed, its death is an end of the stream.

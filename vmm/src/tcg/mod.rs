@@ -8,12 +8,13 @@
 //!
 //! One emulator process a machine. It is steered over a socket pair that it inherits, gets RAM and window as open files, and writes its
 //! console and its logs into the machine's directory. It starts stopped and goes on when it has answered, or when it has taken the state
-//! of a save (`restore`).
+//! of a save (`restore`). Under the virtual clock a library is loaded into it that makes its main loop wait for its CPUs (`gate`).
 
 mod arguments;
 mod backend;
 mod emulator;
 mod evidence;
+mod gate;
 mod launch;
 mod machine;
 mod private;

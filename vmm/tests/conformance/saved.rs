@@ -2,7 +2,7 @@
 
 use crate::harness::{backend, clocks, on_kvm, one_cpu, until, Prepared, Save};
 use ktstr_model::{Clock, Topology};
-use ktstr_testing::micro_guest::{self, KEPT, KEPT_VALUE, RESULT, STORED};
+use ktstr_testing::micro_guest::{self, COUNT, COUNTED, KEPT, KEPT_VALUE, RESULT, STORED};
 use ktstr_testing::MicroGuest;
 use ktstr_vmm::{Exit, Gpa, Machine, SavedMachine};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -51,14 +51,31 @@ fn it_goes_on_behind_the_instruction_with_its_memory() {
     }
 }
 
+/// A word of a save.
+fn word(save: &Save, at: u32) -> u32 {
+    let ram = std::fs::File::open(save.directory.path().join("ram0")).expect("opens");
+    let mut word = [0; 4];
+    ram.read_exact_at(&mut word, u64::from(at)).expect("reads");
+    u32::from_le_bytes(word)
+}
+
+#[test]
+fn under_the_virtual_clock_it_is_saved_when_all_other_cpus_have_halted() {
+    if on_kvm() {
+        return;
+    }
+    // Behind a first save: the firmware does not halt for long, and then nobody is waited for.
+    let topology = Topology::new(1, 1, 2, 1).expect("can be");
+    let saver = Saver::with(&micro_guest::save_beside_a_count(), topology, Clock::Virtual);
+    for save in 0..5 {
+        // The emulator's main loop, which stops the machine, has waited for the second CPU.
+        assert_eq!(word(&saver.clone().save(), COUNT), COUNTED, "save {save}");
+    }
+}
+
 #[test]
 fn a_machine_from_a_save_can_be_saved_again() {
-    let kept = |save: &Save| {
-        let ram = std::fs::File::open(save.directory.path().join("ram0")).expect("opens");
-        let mut word = [0; 4];
-        ram.read_exact_at(&mut word, u64::from(KEPT)).expect("reads");
-        u32::from_le_bytes(word) - KEPT_VALUE
-    };
+    let kept = |save: &Save| word(save, KEPT) - KEPT_VALUE;
     for clock in clocks() {
         let saver = Saver::new(&micro_guest::add_and_save_then(&micro_guest::add_to_kept()), clock);
         let second = saver.clone().save();

@@ -85,6 +85,7 @@ fn nodes_have_their_own_memory_cpus_and_distances() {
 -icount shift=3,sleep=off
 -rtc base=2026-01-01T00:00:00,clock=vm
 -seed 7
+-name debug-threads=on
 -kernel";
     assert!(line.contains(expected), "{line}");
 }
@@ -101,7 +102,7 @@ fn a_save_can_be_stopped_by_its_guest_and_what_starts_from_it_shares_nothing() {
     let expected = "-device pvpanic,ioport=0x505,events=1 -action panic=pause -kernel /k -append quiet";
     assert!(save.ends_with(expected) && save.contains("mem-path=/proc/self/fd/20,share=on "), "{save}");
     let saved = words(Origin::Saved { stub: 30 });
-    assert!(saved.ends_with("-seed 7 -incoming defer -kernel /proc/self/fd/30"), "{saved}");
+    assert!(saved.ends_with("-seed 7 -name debug-threads=on -incoming defer -kernel /proc/self/fd/30"), "{saved}");
     assert!(saved.contains("mem-path=/proc/self/fd/20,share=off,readonly=on,rom=off "), "{saved}");
     // A save of what started from a save: both.
     let next = words(Origin::SavedToSave { stub: 30 });

@@ -13,11 +13,9 @@ const EXIT_NS: u64 = 3_000_000_000;
 /// the code stands on the console.
 pub fn exit_machine(code: u8) -> ! {
     let written = outb(Port::Exit, code);
-    // Not a sleep: virtual time does not wait for the host while all CPUs are idle.
-    let deadline = clock::now().saturating_add(EXIT_NS);
-    while clock::now() < deadline {
-        std::hint::spin_loop();
-    }
+    // Asleep: under the virtual clock the emulator's main loop waits for CPUs that run. It sees the request before it moves guest time
+    // a second time.
+    clock::sleep_until(clock::now().saturating_add(EXIT_NS));
     console::say(&format!("no debug exit at port {EXIT_PORT:#x} ({written:?}); switching off with exit code {code}"));
     let refused = rustix::system::reboot(RebootCommand::PowerOff);
     console::say(&format!("the kernel did not switch off: {refused:?}"));

@@ -1,7 +1,9 @@
 //! What tests share: micro-guests and the images that carry them.
 
+pub mod btf;
 pub mod elf;
 pub mod history;
 pub mod micro_guest;
 
+pub use btf::BtfWriter;
 pub use micro_guest::MicroGuest;

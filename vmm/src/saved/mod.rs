@@ -24,7 +24,9 @@ pub(crate) use content::for_each_page;
 pub(crate) use description::FORMAT;
 pub(crate) use host::real_clock_host;
 
+use crate::{ram, GuestMemory, StartError};
 use description::FileDescription;
+use ktstr_model::Topology;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -71,6 +73,14 @@ impl SavedMachine {
     /// What it fits to.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The RAM of the saved machine, to look at.
+    ///
+    /// # Errors
+    /// The save is not one of a machine with this topology.
+    pub fn memory(&self, topology: &Topology) -> Result<GuestMemory, StartError> {
+        Ok(ram::shared(topology, &ram::open_in(&self.directory, topology)?, None))
     }
 
     /// Writes the save into one file: equal saves give equal bytes.

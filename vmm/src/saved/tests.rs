@@ -1,10 +1,13 @@
 //! Packing, unpacking and what is refused.
 
 use super::*;
+use crate::Gpa;
+use ktstr_model::topology::TopologySpec;
+use ktstr_model::Mebibytes;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use tempfile::TempDir;
 
-const RAM_BYTES: u64 = 64 << 20;
+const RAM_BYTES: u64 = 128 << 20;
 
 /// A save of a machine that never was.
 fn saved() -> (TempDir, SavedMachine) {
@@ -53,6 +56,25 @@ fn what_is_unpacked_is_what_was_packed() {
     let blocks = std::fs::metadata(directory.path().join("ram0")).expect("is there").blocks();
     assert!(blocks * 512 < 64 << 10, "{blocks} blocks for three pages");
     assert_eq!(SavedMachine::open(directory.path()).expect("opens"), unpacked);
+}
+
+#[test]
+fn the_memory_of_a_save_can_be_looked_at() {
+    let (_directory, saved) = saved();
+    let topology = |memory| TopologySpec {
+        numa_nodes: 2,
+        llcs: 2,
+        cores_per_llc: 1,
+        threads_per_core: 1,
+        memory: Some(Mebibytes(memory)),
+        distances: None,
+    };
+    let memory = |size| saved.memory(&topology(size).resolve("topology").expect("can be"));
+    let seen = [5_000_000, RAM_BYTES + 5_000_000, 6_000_000].map(Gpa);
+    let seen = seen.map(|at| memory(256).expect("fits").read_u64(at).expect("is there"));
+    assert_eq!(seen, [0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0]);
+    let error = memory(512).expect_err("does not fit").to_string();
+    assert!(error.contains("has 134217728 bytes, and 268435456 bytes were saved"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,79 @@
+//! Why something cannot be read from a guest.
+
+use crate::page_table::Gva;
+use ktstr_btf::{BtfError, FieldError};
+use ktstr_vmm::MemoryError;
+
+/// A kernel that is not found in a machine.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// Its image has no such symbol.
+    #[error("the kernel has no symbol {0}: it needs CONFIG_KALLSYMS_ALL")]
+    NoSymbol(&'static str),
+    /// It is not there.
+    #[error(
+        "the kernel is not in the machine's memory, neither where it is linked nor where {tables} page tables have it: is the image the \
+         one that the machine runs, and is the machine through its boot?"
+    )]
+    NotFound {
+        /// How many page tables were tried.
+        tables: usize,
+    },
+    /// It does not know its CPUs.
+    #[error("the kernel says that it has {0} CPUs: is it through its boot?")]
+    Cpus(u32),
+    /// Its memory cannot be read.
+    #[error("the kernel's per-CPU areas cannot be read")]
+    Read(#[from] ReadError),
+}
+
+/// Something in a kernel that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing is mapped there.
+    #[error("the kernel has nothing mapped at {0}")]
+    Unmapped(Gva),
+    /// It is mapped, but no memory is there.
+    #[error("the kernel's memory cannot be read")]
+    Memory(#[from] MemoryError),
+    /// The kernel has no such symbol.
+    #[error("the kernel has no symbol `{0}`")]
+    NoSymbol(String),
+    /// The kernel has no such field.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The types of a BPF object cannot be used.
+    #[error("the types of a BPF object cannot be used")]
+    Types(#[from] BtfError),
+    /// There is no such CPU.
+    #[error("there is no CPU {cpu}: the kernel has {cpus}")]
+    NoCpu {
+        /// Which was asked for.
+        cpu: usize,
+        /// How many there are.
+        cpus: usize,
+    },
+    /// The way there leads through a pointer that is NULL.
+    #[error("a pointer in `{0}` is NULL")]
+    Null(String),
+    /// It is too large to be true.
+    #[error("`{what}` says {seen}, and {most} is the most that can be")]
+    Absurd {
+        /// Which value.
+        what: &'static str,
+        /// What was read.
+        seen: u64,
+        /// The most that can be.
+        most: u64,
+    },
+    /// The guest changed it again and again while it was read.
+    #[error("{0} was another one each time that it was read")]
+    Torn(&'static str),
+}
+
+impl ReadError {
+    /// Whether it says that this kernel does not have such a thing, and nothing else.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NoSymbol(_) | Self::Field(FieldError::Absent { .. }))
+    }
+}

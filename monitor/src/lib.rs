@@ -1,0 +1,46 @@
+//! A kernel's state, read from the host through guest memory. The guest notices nothing, and nothing in it has to work.
+//!
+//! ```text
+//! segments      physical memory: of a machine, of a save, of a test
+//! page_table    formats as data, one walk
+//! symbols       the kernel's own tables, out of its image
+//! image         what an image tells about every machine that runs it; opened once a kernel
+//! kernel        image + memory: virtual reads, symbols where they are, per-CPU variables
+//! object        fields by path; several fields with one read
+//! runqueue, task, scx, bpf   one subsystem each, with the kernel's own names
+//! ```
+//!
+//! Everything that is read is an allegation: walks are bounded, lists are believed only where nodes point back, numbers that cannot be are
+//! errors. Versions of a kernel are told apart by the shape of its types and by its symbols, never by a number; what one lacks is
+//! `None` or [`ReadError::is_absence`].
+
+mod bpf;
+mod error;
+mod image;
+mod kernel;
+mod list;
+mod object;
+mod page_table;
+mod runqueue;
+mod scx;
+mod segments;
+mod symbols;
+mod task;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;
+mod xarray;
+
+pub use bpf::{Element, Map, Maps};
+pub use error::{KernelError, ReadError};
+pub use image::{Image, ImageError};
+pub use kernel::Kernel;
+pub use list::End;
+pub use object::Object;
+pub use page_table::{Format, Gva, Mapping, AARCH64_16K, AARCH64_4K, AARCH64_64K, X86_64_4_LEVELS, X86_64_5_LEVELS};
+pub use runqueue::{Current, Runqueue, Runqueues, ScxRunqueue};
+pub use scx::{Dsq, Scx};
+pub use segments::Memory;
+pub use symbols::{Address, Symbols};
+pub use task::{AllTasks, ScxTask, Task, Tasks};

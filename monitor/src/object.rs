@@ -1,0 +1,209 @@
+//! Objects of a kernel: one value by its path, or several with one read.
+
+use crate::error::ReadError;
+use crate::kernel::Kernel;
+use crate::list::Links;
+use crate::page_table::Gva;
+use ktstr_btf::{Btf, Field, FieldError, Shape, TypeId, Value};
+
+/// Arrays and structs that are read whole are not larger.
+const VALUE_BYTES_MAX: u64 = 1 << 20;
+
+/// Something at an address, with its type.
+#[derive(Clone, Copy)]
+pub struct Object<'k> {
+    kernel: &'k Kernel,
+    btf: &'k Btf,
+    id: TypeId,
+    at: Gva,
+}
+
+impl Kernel {
+    /// The object of the kernel's type `name` at `at`: `kernel.object("task_struct", at)?.field("comm")`.
+    ///
+    /// # Errors
+    /// The kernel has no such type.
+    pub fn object(&self, name: &str, at: Gva) -> Result<Object<'_>, ReadError> {
+        Ok(self.object_of(self.btf(), self.btf().named(name, name)?, at))
+    }
+
+    /// An object of a type of `btf`, which may be that of a BPF object.
+    pub fn object_of<'k>(&'k self, btf: &'k Btf, id: TypeId, at: Gva) -> Object<'k> {
+        Object { kernel: self, btf, id, at }
+    }
+}
+
+impl Object<'_> {
+    /// Its address.
+    pub fn at(&self) -> Gva {
+        self.at
+    }
+
+    /// The value of one of its fields.
+    ///
+    /// # Errors
+    /// There is no such field, or its memory cannot be read.
+    pub fn field(&self, path: &str) -> Result<Value, ReadError> {
+        self.value(&self.btf.field_of(self.id, path)?, path)
+    }
+
+    /// As [`Object::field`], of a field that was looked up before; `name` is for messages.
+    ///
+    /// # Errors
+    /// Its memory cannot be read.
+    pub fn value(&self, field: &Field, name: &str) -> Result<Value, ReadError> {
+        let at = self.follow(field, name)?;
+        let bytes = field.shape.bytes(self.btf).unwrap_or(u64::MAX);
+        if bytes > VALUE_BYTES_MAX {
+            return Err(ReadError::Absurd { what: "the size of a value", seen: bytes, most: VALUE_BYTES_MAX });
+        }
+        let mut content = vec![0; bytes as usize];
+        self.kernel.read(at, &mut content)?;
+        Ok(self.btf.decode(&field.shape, &content))
+    }
+
+    /// A field as an unsigned word; of a negative number its bits.
+    ///
+    /// # Errors
+    /// As [`Object::field`]; or it is no number.
+    pub fn word(&self, path: &str) -> Result<u64, ReadError> {
+        let problem = "it is no number".to_owned();
+        let no_number = || FieldError::Misfit { path: path.to_owned(), problem };
+        Ok(self.field(path)?.number().ok_or_else(no_number)? as u64)
+    }
+
+    /// Where one of its fields is.
+    ///
+    /// # Errors
+    /// There is no such field, or a pointer on the way cannot be followed.
+    pub fn address_of(&self, path: &str) -> Result<Gva, ReadError> {
+        self.follow(&self.btf.field_of(self.id, path)?, path)
+    }
+
+    fn follow(&self, field: &Field, path: &str) -> Result<Gva, ReadError> {
+        let mut at = self.at;
+        for hop in &field.hops {
+            at = Gva(self.kernel.word(at.plus(*hop))?);
+            if at == Gva(0) {
+                return Err(ReadError::Null(path.to_owned()));
+            }
+        }
+        Ok(at.plus(field.offset))
+    }
+}
+
+/// Some fields of one type and the bytes from the first to the last of them.
+pub(crate) struct Layout<'a> {
+    btf: &'a Btf,
+    of: &'static str,
+    start: u64,
+    end: u64,
+}
+
+/// What a [`Layout`] became: the bytes to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    start: u64,
+    bytes: usize,
+}
+
+/// One field of a [`Layout`].
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    pub(crate) offset: u64,
+    shape: Shape,
+}
+
+impl Slot {
+    const NONE: Self = Self { offset: 0, shape: Shape::Bool };
+
+    pub(crate) fn bytes(&self, btf: &Btf) -> u64 {
+        self.shape.bytes(btf).unwrap_or_default()
+    }
+}
+
+impl<'a> Layout<'a> {
+    pub(crate) fn new(btf: &'a Btf, of: &'static str) -> Self {
+        Self { btf, of, start: u64::MAX, end: 0 }
+    }
+
+    /// A field that every kernel has.
+    pub(crate) fn field(&mut self, path: &str) -> Result<Slot, FieldError> {
+        let misfit = |problem: &str| FieldError::Misfit { path: path.to_owned(), problem: problem.to_owned() };
+        let field = self.btf.field(self.of, path)?;
+        let bytes = field.shape.bytes(self.btf).filter(|bytes| *bytes <= VALUE_BYTES_MAX);
+        let bytes = bytes.ok_or_else(|| misfit("it has no size"))?;
+        if !field.hops.is_empty() {
+            return Err(misfit("it is behind a pointer"));
+        }
+        self.start = self.start.min(field.offset);
+        self.end = self.end.max(field.offset.saturating_add(bytes));
+        Ok(Slot { offset: field.offset, shape: field.shape })
+    }
+
+    /// Some of them.
+    pub(crate) fn fields<const N: usize>(&mut self, paths: [&str; N]) -> Result<[Slot; N], FieldError> {
+        let mut problem = None;
+        let slots = paths.map(|path| self.field(path).map_err(|error| problem = Some(error)).unwrap_or(Slot::NONE));
+        problem.map_or(Ok(slots), Err)
+    }
+
+    pub(crate) fn span(&self) -> Span {
+        let start = self.start.min(self.end);
+        Span { start, bytes: (self.end - start).min(VALUE_BYTES_MAX) as usize }
+    }
+}
+
+impl Span {
+    /// The bytes of the object at `at`.
+    pub(crate) fn read(&self, kernel: &Kernel, at: Gva) -> Result<Content, ReadError> {
+        let mut bytes = vec![0; self.bytes];
+        kernel.read(at.plus(self.start), &mut bytes)?;
+        Ok(Content { start: self.start, bytes })
+    }
+}
+
+/// What was read of one object.
+pub(crate) struct Content {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Content {
+    /// The number in a field; a negative one with its sign.
+    pub(crate) fn number(&self, slot: &Slot) -> u64 {
+        slot.shape.word(self.bytes(slot))
+    }
+
+    /// The numbers in some fields.
+    pub(crate) fn numbers<const N: usize>(&self, slots: &[Slot; N]) -> [u64; N] {
+        slots.each_ref().map(|slot| self.number(slot))
+    }
+
+    /// The bytes of a field and those behind it.
+    pub(crate) fn bytes(&self, slot: &Slot) -> &[u8] {
+        self.bytes.get((slot.offset - self.start) as usize..).unwrap_or_default()
+    }
+
+    /// The text in an array of `char`.
+    pub(crate) fn text(&self, slot: &Slot) -> String {
+        let length = match slot.shape {
+            Shape::Text { bytes } => bytes as usize,
+            _ => 0,
+        };
+        let text = self.bytes(slot).iter().take(length).copied().take_while(|byte| *byte != 0).collect::<Vec<u8>>();
+        String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
+    /// The pointers of a list's node.
+    pub(crate) fn links(&self, slots: &[Slot; 2]) -> Links {
+        let [next, prev] = self.numbers(slots).map(Gva);
+        Links { next, prev }
+    }
+
+    /// Some words of an array of them.
+    pub(crate) fn words(&self, slot: &Slot, count: usize) -> Vec<u64> {
+        let words = self.bytes(slot).chunks_exact(8).take(count);
+        words.filter_map(|word| word.first_chunk().copied().map(u64::from_le_bytes)).collect()
+    }
+}

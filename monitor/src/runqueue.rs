@@ -1,0 +1,139 @@
+//! Runqueues (`struct rq`, kernel/sched/sched.h): one read a CPU, and the task that it runs.
+
+use crate::error::ReadError;
+use crate::kernel::Kernel;
+use crate::object::{Content, Layout, Slot, Span};
+use crate::page_table::Gva;
+use ktstr_btf::present;
+
+/// PID_MAX_LIMIT: no runqueue has more tasks.
+const TASKS_MAX: u64 = 4 << 20;
+/// How often a runqueue is read whose current task changes meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// What a CPU's runqueue says. It is read in one go, but not at one instant unless the machine is paused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runqueue {
+    /// Its CPU.
+    pub cpu: usize,
+    /// Runnable tasks, the current one among them.
+    pub nr_running: u64,
+    /// Its clock in nanoseconds; it stands while the CPU is idle.
+    pub clock: u64,
+    /// Who runs.
+    pub curr: Current,
+    /// Its part of sched_ext, if the kernel has that.
+    pub scx: Option<ScxRunqueue>,
+}
+
+/// The task that a CPU runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// Its `task_struct`.
+    pub at: Gva,
+    /// 0 if the CPU is idle.
+    pub pid: i32,
+    /// Its name.
+    pub comm: String,
+}
+
+/// `struct scx_rq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScxRunqueue {
+    /// Runnable tasks of sched_ext.
+    pub nr_running: u64,
+    /// `SCX_RQ_*`.
+    pub flags: u64,
+    /// Tasks in the local dispatch queue.
+    pub local_dsq_nr: u64,
+}
+
+/// Where everything is in a kernel's runqueues.
+#[derive(Debug)]
+pub struct Runqueues {
+    span: Span,
+    nr_running: Slot,
+    clock: Slot,
+    curr: Slot,
+    idle: Slot,
+    scx: Option<[Slot; 3]>,
+    task: Span,
+    task_numbers: [Slot; 2],
+    comm: Slot,
+    /// `cpu_rq(cpu)`.
+    rqs: Vec<Gva>,
+}
+
+impl Runqueues {
+    /// Looks everything up once.
+    ///
+    /// # Errors
+    /// The kernel lacks what every kernel has.
+    pub fn of(kernel: &Kernel) -> Result<Self, ReadError> {
+        let mut rq = Layout::new(kernel.btf(), "rq");
+        let mut task = Layout::new(kernel.btf(), "task_struct");
+        let rqs = (0..kernel.cpus()).map(|cpu| kernel.per_cpu("runqueues", cpu)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            nr_running: rq.field("nr_running")?,
+            clock: rq.field("clock")?,
+            curr: rq.field("curr")?,
+            idle: rq.field("idle")?,
+            // None without CONFIG_SCHED_CLASS_EXT.
+            scx: present(rq.fields(["scx.nr_running", "scx.flags", "scx.local_dsq.nr"]))?,
+            span: rq.span(),
+            task_numbers: task.fields(["thread_info.cpu", "pid"])?,
+            comm: task.field("comm")?,
+            task: task.span(),
+            rqs,
+        })
+    }
+
+    /// `cpu_rq(cpu)`.
+    ///
+    /// # Errors
+    /// There is no such CPU.
+    pub fn cpu_rq(&self, cpu: usize) -> Result<Gva, ReadError> {
+        self.rqs.get(cpu).copied().ok_or(ReadError::NoCpu { cpu, cpus: self.rqs.len() })
+    }
+
+    /// Reads the runqueue of `cpu`.
+    ///
+    /// # Errors
+    /// Its memory cannot be read, it says what cannot be, or its current task was another one with each look.
+    pub fn read(&self, kernel: &Kernel, cpu: usize) -> Result<Runqueue, ReadError> {
+        let at = self.cpu_rq(cpu)?;
+        for _ in 0..ATTEMPTS {
+            let rq = self.span.read(kernel, at)?;
+            let task = Gva(rq.number(&self.curr));
+            if rq.number(&self.idle) == task.0 {
+                return self.decoded(cpu, &rq, Current { at: task, pid: 0, comm: format!("swapper/{cpu}") });
+            }
+            // It may have exited or moved by now. Its `on_cpu` says less: that is set a little later than `curr`.
+            let Ok(seen) = self.task.read(kernel, task) else { continue };
+            let [its_cpu, pid] = seen.numbers(&self.task_numbers);
+            if its_cpu != cpu as u64 {
+                continue;
+            }
+            let curr = Current { at: task, pid: pid as i32, comm: seen.text(&self.comm) };
+            return self.decoded(cpu, &rq, curr);
+        }
+        Err(ReadError::Torn("the task that a CPU runs"))
+    }
+
+    fn decoded(&self, cpu: usize, rq: &Content, curr: Current) -> Result<Runqueue, ReadError> {
+        let count = |what: &'static str, slot: &Slot| match rq.number(slot) {
+            seen @ 0..=TASKS_MAX => Ok(seen),
+            seen => Err(ReadError::Absurd { what, seen, most: TASKS_MAX }),
+        };
+        let scx = match &self.scx {
+            Some([nr_running, flags, local_dsq_nr]) => Some(ScxRunqueue {
+                nr_running: count("rq.scx.nr_running", nr_running)?,
+                flags: rq.number(flags),
+                local_dsq_nr: count("rq.scx.local_dsq.nr", local_dsq_nr)?,
+            }),
+            None => None,
+        };
+        let nr_running = count("rq.nr_running", &self.nr_running)?;
+        Ok(Runqueue { cpu, nr_running, clock: rq.number(&self.clock), curr, scx })
+    }
+}

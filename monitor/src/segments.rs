@@ -1,0 +1,25 @@
+//! Guest-physical memory, as a machine, a save or a test gives it.
+
+use ktstr_vmm::{Gpa, GuestMemory, MemoryError};
+
+/// Bytes at guest-physical addresses. What is read while a guest runs may be torn.
+pub trait Memory: Send + Sync {
+    /// Fills `into` with the bytes from `at`.
+    ///
+    /// # Errors
+    /// A part of the range is no memory, or the host cannot read it.
+    fn read(&self, at: Gpa, into: &mut [u8]) -> Result<(), MemoryError>;
+}
+
+impl Memory for GuestMemory {
+    fn read(&self, at: Gpa, into: &mut [u8]) -> Result<(), MemoryError> {
+        Self::read(self, at, into)
+    }
+}
+
+/// The little-endian word at `at`.
+pub(crate) fn word(memory: &dyn Memory, at: Gpa) -> Result<u64, MemoryError> {
+    let mut word = [0; 8];
+    memory.read(at, &mut word)?;
+    Ok(u64::from_le_bytes(word))
+}

@@ -1,0 +1,221 @@
+//! All tasks of a kernel (`struct task_struct`): one read a task, on the lists that `for_each_process_thread` takes.
+
+use crate::error::ReadError;
+use crate::kernel::Kernel;
+use crate::list::{walk, End};
+use crate::object::{Content, Layout, Slot, Span};
+use crate::page_table::Gva;
+use ktstr_btf::present;
+
+/// No guest of a test has more; a walk ends there.
+const TASKS_MAX: usize = 1 << 16;
+/// How often the lists are walked if they change meanwhile.
+const ATTEMPTS: usize = 3;
+/// PF_KTHREAD (include/linux/sched.h).
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// One thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its `task_struct`.
+    pub at: Gva,
+    /// Its number, in the root namespace.
+    pub pid: i32,
+    /// Number of its process.
+    pub tgid: i32,
+    /// Its name.
+    pub comm: String,
+    /// Whether it is the kernel's own.
+    pub is_kernel: bool,
+    /// `TASK_*`; 0: it can run.
+    pub state: u32,
+    /// Its CPU: where it runs, waits, or ran last.
+    pub cpu: u32,
+    /// Whether it runs.
+    pub on_cpu: bool,
+    /// Whether a runqueue has it.
+    pub on_rq: bool,
+    /// `SCHED_*`.
+    pub policy: u32,
+    /// The CPUs that it may use (`cpus_mask`), 64 a word.
+    pub allowed: Vec<u64>,
+    /// `sched_info.run_delay`: nanoseconds that it has waited in all.
+    pub run_delay: u64,
+    /// `sched_info.pcount`: how often it got a CPU.
+    pub runs: u64,
+    /// `sched_info.last_queued`: since when it waits, by the clock of its runqueue; 0 if it does not.
+    pub last_queued: u64,
+    /// `se.sum_exec_runtime`: nanoseconds on CPUs in all.
+    pub runtime: u64,
+    /// What sched_ext knows of it, if the kernel has that.
+    pub scx: Option<ScxTask>,
+}
+
+/// `struct sched_ext_entity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScxTask {
+    /// `SCX_TASK_*`.
+    pub flags: u64,
+    /// When it became runnable, in jiffies.
+    pub runnable_at: u64,
+    /// The dispatch queue that it is in, or NULL.
+    pub dsq: Gva,
+    /// Nanoseconds that it may still run.
+    pub slice: u64,
+    /// Its place in queues that are ordered by it.
+    pub dsq_vtime: u64,
+    /// Its weight; 100 is that of nice 0.
+    pub weight: u64,
+}
+
+impl Task {
+    /// How long it has waited for a CPU, by the clock of its runqueue; `None` if it does not wait.
+    pub fn waiting(&self, rq_clock: u64) -> Option<u64> {
+        // The clock of a runqueue may be a little behind the one that the kernel took.
+        (self.last_queued != 0 && !self.on_cpu).then(|| rq_clock.saturating_sub(self.last_queued))
+    }
+}
+
+/// What one walk saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllTasks {
+    /// All threads, those of a process behind each other.
+    pub tasks: Vec<Task>,
+    /// Whether that is all of them.
+    pub end: End,
+}
+
+/// In the order in which [`Tasks::task`] takes them.
+const NUMBERS: [&str; 12] = [
+    "pid",
+    "tgid",
+    "flags",
+    "__state",
+    "thread_info.cpu",
+    "on_cpu",
+    "on_rq",
+    "policy",
+    "sched_info.run_delay",
+    "sched_info.pcount",
+    "sched_info.last_queued",
+    "se.sum_exec_runtime",
+];
+const SCX: [&str; 6] = ["scx.flags", "scx.runnable_at", "scx.dsq", "scx.slice", "scx.dsq_vtime", "scx.weight"];
+
+/// Where everything is in a kernel's tasks.
+#[derive(Debug)]
+pub struct Tasks {
+    span: Span,
+    init_task: Gva,
+    thread_head: u64,
+    tasks: [Slot; 2],
+    threads: [Slot; 2],
+    signal: Slot,
+    comm: Slot,
+    allowed: Slot,
+    mask_words: usize,
+    numbers: [Slot; 12],
+    scx: Option<[Slot; 6]>,
+}
+
+impl Tasks {
+    /// Looks everything up once.
+    ///
+    /// # Errors
+    /// The kernel lacks what every kernel has.
+    pub fn of(kernel: &Kernel) -> Result<Self, ReadError> {
+        let mut task = Layout::new(kernel.btf(), "task_struct");
+        Ok(Self {
+            init_task: kernel.symbol("init_task")?,
+            thread_head: kernel.btf().field("signal_struct", "thread_head")?.offset,
+            tasks: task.fields(["tasks.next", "tasks.prev"])?,
+            threads: task.fields(["thread_node.next", "thread_node.prev"])?,
+            signal: task.field("signal")?,
+            comm: task.field("comm")?,
+            allowed: task.field("cpus_mask")?,
+            mask_words: kernel.cpus().div_ceil(64),
+            numbers: task.fields(NUMBERS)?,
+            scx: present(task.fields(SCX))?,
+            span: task.span(),
+        })
+    }
+
+    /// One task.
+    ///
+    /// # Errors
+    /// Its memory cannot be read.
+    pub fn read(&self, kernel: &Kernel, at: Gva) -> Result<Task, ReadError> {
+        Ok(self.task(at, &self.span.read(kernel, at)?))
+    }
+
+    /// All tasks but the idle ones. While the guest runs they come and go: the lists are walked again if they do, a few times.
+    ///
+    /// # Errors
+    /// The lists cannot be read at all.
+    pub fn all(&self, kernel: &Kernel) -> Result<AllTasks, ReadError> {
+        let mut tasks = Vec::new();
+        let mut walked = Ok(End::Torn);
+        for _ in 0..ATTEMPTS {
+            tasks.clear();
+            walked = self.walk(kernel, &mut tasks);
+            if matches!(walked, Ok(End::Complete | End::TooLong)) {
+                break;
+            }
+        }
+        Ok(AllTasks { tasks, end: walked? })
+    }
+
+    fn walk(&self, kernel: &Kernel, tasks: &mut Vec<Task>) -> Result<End, ReadError> {
+        let head = self.init_task.plus(self.tasks[0].offset);
+        let init = self.span.read(kernel, self.init_task)?;
+        let mut threads = End::Complete;
+        let processes = walk(head, head, init.links(&self.tasks).next, TASKS_MAX, |node| {
+            let at = node.minus(self.tasks[0].offset);
+            let leader = self.span.read(kernel, at)?;
+            tasks.push(self.task(at, &leader));
+            threads = threads.max(self.threads(kernel, at, &leader, tasks)?);
+            Ok(leader.links(&self.tasks))
+        })?;
+        Ok(processes.max(threads))
+    }
+
+    /// The other threads of a process. Its leader is the first on the list.
+    fn threads(&self, kernel: &Kernel, at: Gva, leader: &Content, tasks: &mut Vec<Task>) -> Result<End, ReadError> {
+        let head = Gva(leader.number(&self.signal)).plus(self.thread_head);
+        let (from, next) = (at.plus(self.threads[0].offset), leader.links(&self.threads).next);
+        let most = TASKS_MAX.saturating_sub(tasks.len());
+        walk(head, from, next, most, |node| {
+            let at = node.minus(self.threads[0].offset);
+            let thread = self.span.read(kernel, at)?;
+            tasks.push(self.task(at, &thread));
+            Ok(thread.links(&self.threads))
+        })
+    }
+
+    fn task(&self, at: Gva, content: &Content) -> Task {
+        let [pid, tgid, flags, state, cpu, on_cpu, on_rq, policy, run_delay, runs, last_queued, runtime] =
+            content.numbers(&self.numbers);
+        let scx = self.scx.as_ref().map(|slots| {
+            let [flags, runnable_at, dsq, slice, dsq_vtime, weight] = content.numbers(slots);
+            ScxTask { flags, runnable_at, dsq: Gva(dsq), slice, dsq_vtime, weight }
+        });
+        Task {
+            at,
+            pid: pid as i32,
+            tgid: tgid as i32,
+            comm: content.text(&self.comm),
+            is_kernel: flags & PF_KTHREAD != 0,
+            state: state as u32,
+            cpu: cpu as u32,
+            on_cpu: on_cpu != 0,
+            on_rq: on_rq != 0,
+            policy: policy as u32,
+            allowed: content.words(&self.allowed, self.mask_words),
+            run_delay,
+            runs,
+            last_queued,
+            runtime,
+            scx,
+        }
+    }
+}

@@ -101,16 +101,18 @@ fn attached(kernel: &Kernel, scx: &Scx, root: ktstr_monitor::Gva, topology: &Top
         u64::from_le_bytes(word)
     };
     assert_eq!(word("ktstr_control", 1, 8), u64::from(topology.cpus()));
-    let llcs = word("ktstr_control", 2, 8);
+    assert_eq!(word("ktstr_control", 2, 8), u64::from(topology.llcs()));
+    let knows_llcs = all.iter().any(|map| map.name == "ktstr_cpu_llc");
+    let queues = if knows_llcs { u64::from(topology.llcs()) } else { 1 };
     let (dsqs, end) = scx.dsqs(kernel, root).expect("are readable");
     assert_eq!(end, End::Complete);
-    for llc in 0..llcs {
-        assert_eq!(dsqs.iter().filter(|dsq| dsq.id == llc).count(), 1, "{dsqs:x?}");
+    for queue in 0..queues {
+        assert_eq!(dsqs.iter().filter(|dsq| dsq.id == queue).count(), 1, "{dsqs:x?}");
     }
     assert!(dsqs.iter().all(|dsq| scx.tasks(kernel, dsq, 1000).expect("are readable").0.len() as u64 == dsq.nr));
     for cpu in 0..u64::from(topology.cpus()) {
         let expected = cpu * u64::from(topology.llcs()) / u64::from(topology.cpus());
-        if llcs > 1 && topology.threads_per_core() == 1 {
+        if knows_llcs && topology.threads_per_core() == 1 {
             assert_eq!(word("ktstr_cpu_llc", cpu, 4), expected, "{cpu}");
         }
     }

@@ -6,6 +6,8 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 const NOT_SEEN: u32 = 0;
 const RUN: u32 = 1;
 const WAIT: u32 = 2;
+/// They stand still until the host has looked, however long that takes.
+pub(crate) const STAND: u32 = 3;
 
 /// Closed while the CPUs run.
 #[derive(Debug)]
@@ -36,6 +38,11 @@ impl Gate {
         self.cpus.store(RUN, Ordering::SeqCst);
     }
 
+    /// The thread of the CPUs is about to stand still in the middle of its work.
+    pub(crate) fn cpus_stand(&self) {
+        self.cpus.store(STAND, Ordering::SeqCst);
+    }
+
     /// Somebody is about to wake who waits on `condition`. From here on the CPUs count as running: their thread comes back some
     /// time later, and the gate is not to be open meanwhile.
     pub(crate) fn wakes(&self, condition: usize) {
@@ -52,7 +59,8 @@ impl Gate {
     /// long.
     pub(crate) fn pass(&self, mut sleep: impl FnMut(&AtomicU32, u32) -> bool) {
         loop {
-            if self.cpus.load(Ordering::SeqCst) != RUN || !sleep(&self.cpus, RUN) {
+            let seen = self.cpus.load(Ordering::SeqCst);
+            if !matches!(seen, RUN | STAND) || !sleep(&self.cpus, seen) {
                 return;
             }
         }
@@ -90,6 +98,8 @@ mod tests {
             ("waits for something else", &|gate| assert!(gate.cpus_wait(OTHER).is_none()), false),
             ("all have halted", &|gate| assert!(gate.cpus_wait(HALT).is_some()), true),
             ("back by itself", &Gate::cpus_run, false),
+            ("the host looks", &Gate::cpus_stand, false),
+            ("it has looked", &Gate::cpus_run, false),
         ];
         for (step, does, open) in steps {
             does(&gate);

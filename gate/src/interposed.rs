@@ -1,10 +1,10 @@
 //! The functions of the C library that the emulator finds here instead, and the few that they need.
 #![allow(unsafe_code)]
 
-use crate::gate::Gate;
+use crate::gate::{Gate, STAND};
 use core::ffi::{c_char, c_int, c_long, c_ulong, c_void, CStr};
 use core::ptr::null;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 
 /// How long the main loop waits for CPUs that do not halt: then whoever asks the emulator for something has to be answered, and a
 /// guest that ended the machine with one CPU is not to go on with the others. It could be early by then, but once in so
@@ -39,20 +39,22 @@ unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
 }
 
-static GATE: Gate = Gate::new();
+/// How long the CPUs have stood still so far: time that the main loop waits beyond its patience.
+pub(crate) static STOOD_NS: AtomicI64 = AtomicI64::new(0);
+pub(crate) static GATE: Gate = Gate::new();
 
 /// A function that is hidden by one of this module's.
-struct Hidden {
+pub(crate) struct Hidden {
     name: &'static CStr,
     address: AtomicUsize,
 }
 
 impl Hidden {
-    const fn new(name: &'static CStr) -> Self {
+    pub(crate) const fn new(name: &'static CStr) -> Self {
         Self { name, address: AtomicUsize::new(0) }
     }
 
-    fn address(&self) -> usize {
+    pub(crate) fn address(&self) -> usize {
         let known = self.address.load(Ordering::Relaxed);
         if known != 0 {
             return known;
@@ -88,8 +90,12 @@ unsafe extern "C" fn ppoll(files: *mut c_void, count: c_ulong, timeout: *const c
     // An error, as by a signal, is handled at once; what says which one is not touched.
     // SAFETY: both only read.
     if ready >= 0 && unsafe { gettid() == getpid() } {
-        let end = now() + PATIENCE_NS;
-        GATE.pass(|word, seen| sleep(word, seen, end));
+        let (end, stood) = (now() + PATIENCE_NS, STOOD_NS.load(Ordering::SeqCst));
+        GATE.pass(|word, seen| {
+            // Who goes on after standing wakes nobody.
+            let again = now() + PATIENCE_NS;
+            sleep(word, seen, if seen == STAND { again } else { end + STOOD_NS.load(Ordering::SeqCst) - stood })
+        });
     }
     ready
 }
@@ -130,14 +136,14 @@ unsafe extern "C" fn pthread_cond_broadcast(condition: *mut c_void) -> c_int {
 }
 
 /// Whether the calling thread runs the CPUs.
-fn is_of_cpus() -> bool {
+pub(crate) fn is_of_cpus() -> bool {
     let mut name = [0_u8; 16];
     // SAFETY: PR_GET_NAME writes 16 bytes, the last one zero.
     unsafe { prctl(PR_GET_NAME, name.as_mut_ptr()) };
     CStr::from_bytes_until_nul(&name) == Ok(CPUS)
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let mut time = Timespec { seconds: 0, nanoseconds: 0 };
     // SAFETY: writes the time, which is ours.
     unsafe { clock_gettime(CLOCK_MONOTONIC, &mut time) };

@@ -12,10 +12,15 @@
 //! CPUs:       run, halt, count ──▶ notify the main loop ──▶ wait ═══▶ opens the gate
 //! ```
 //!
+//! It is also where the host can look: at chosen instants of guest time the thread of the CPUs stands still until the host lets it go
+//! on (`instants`), and the guest cannot tell.
+//!
 //! The emulator is not changed: the dynamic loader finds these functions before those of the C library. `vmm` compiles this crate
 //! into a shared library that it carries (`vmm/build.rs`). It uses nothing but the C library, so that it loads with any.
 #![cfg_attr(not(test), no_std)]
 
 mod gate;
+#[cfg(not(test))]
+mod instants;
 #[cfg(not(test))]
 mod interposed;

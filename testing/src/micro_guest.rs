@@ -9,7 +9,7 @@ mod time;
 pub use saving::{
     add_and_save_then, add_to_kept, print_and_save, save_beside_a_count, save_then, COUNT, COUNTED, KEPT, KEPT_VALUE,
 };
-pub use time::{time, time_and_hang};
+pub use time::{ticks, time, time_and_hang, TICKS};
 
 use crate::elf::{pvh_image, Section};
 

@@ -22,6 +22,8 @@ pub struct Capabilities {
     pub saves: bool,
     /// The clocks under which CPUs can have virtualization ([`crate::MachineSpec::virtualization`]).
     pub virtualization: &'static [Clock],
+    /// The clocks under which a machine can stand still at instants of guest time ([`crate::MachineSpec::instants`]).
+    pub instants: &'static [Clock],
 }
 
 impl Capabilities {
@@ -70,15 +72,23 @@ impl Capabilities {
     /// # Errors
     /// What would do.
     pub fn check_virtualization(&self, clock: Clock) -> Result<(), FieldError> {
-        if self.virtualization.contains(&clock) {
+        self.check_offered("virtualization", "CPUs with virtualization", self.virtualization, clock)
+    }
+
+    /// Refuses instants of guest time where there are none.
+    ///
+    /// # Errors
+    /// What would do.
+    pub fn check_instants(&self, clock: Clock) -> Result<(), FieldError> {
+        self.check_offered("instants", "instants of guest time", self.instants, clock)
+    }
+
+    fn check_offered(&self, field: &str, what: &str, offered: &[Clock], clock: Clock) -> Result<(), FieldError> {
+        if offered.contains(&clock) {
             return Ok(());
         }
-        let problem = format!(
-            "CPUs with virtualization on the back end {} under the {} clock",
-            self.backend.name(),
-            clock.name()
-        );
-        let hint = match self.virtualization {
+        let problem = format!("{what} on the back end {} under the {} clock", self.backend.name(), clock.name());
+        let hint = match offered {
             [] => "this back end has none".to_owned(),
             clocks => clocks
                 .iter()
@@ -86,7 +96,7 @@ impl Capabilities {
                 .collect::<Vec<_>>()
                 .join(", "),
         };
-        Err(FieldError::new("virtualization", problem).hint(hint))
+        Err(FieldError::new(field, problem).hint(hint))
     }
 
     fn check_node_memory(&self, topology: &Topology, path: &str) -> Result<(), FieldError> {
@@ -118,6 +128,7 @@ mod tests {
         repeatable: true,
         saves: false,
         virtualization: &[],
+        instants: &[],
     };
 
     fn refusal(nodes: u32, llcs: u32, memory: Option<u64>, clock: Clock) -> String {
@@ -183,5 +194,10 @@ mod tests {
         let problem = "virtualization: CPUs with virtualization on the back end tcg under the virtual clock";
         assert_eq!(refusal(&[Clock::Real]), format!("{problem}; clock = \"real\" would do"));
         assert_eq!(refusal(&[]), format!("{problem}; this back end has none"));
+        let error = SMALL.check_instants(Clock::Virtual).expect_err("refused").to_string();
+        assert_eq!(
+            error,
+            "instants: instants of guest time on the back end tcg under the virtual clock; this back end has none"
+        );
     }
 }

@@ -121,6 +121,12 @@ pub enum MachineError {
         /// Its answer.
         problem: String,
     },
+    /// It does not stand still at instants of guest time.
+    #[error("no instants of guest time: {reason}")]
+    NoInstants {
+        /// Why not.
+        reason: &'static str,
+    },
     /// The host failed.
     #[error("cannot {doing}")]
     Host {

@@ -4,7 +4,8 @@
 //! MachineSpec ──MachineBackend::start──▶ Machine ──wait──▶ Exit
 //!                                          ├─ console()    bytes of the first serial port
 //!                                          ├─ memory()     guest-physical reads from outside
-//!                                          └─ registers()  every virtual CPU
+//!                                          ├─ registers()  every virtual CPU
+//!                                          └─ instants()   guest times at which it stands still
 //! MachineSpec ──MachineBackend::save───▶ SavedMachine ──Start::Saved──▶ MachineSpec of any number of machines
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod console;
 pub mod error;
 pub mod exit;
 pub mod host_time;
+pub mod instants;
 pub mod kvm;
 pub mod machine;
 pub mod memory;
@@ -38,6 +40,7 @@ pub use command_line::command_line;
 pub use error::{MachineError, StartError};
 pub use exit::Exit;
 pub use host_time::HostTime;
+pub use instants::Instants;
 pub use kvm::KvmBackend;
 pub use machine::{Machine, MachineBackend};
 pub use memory::{Gpa, GuestMemory, MemoryError};

@@ -1,7 +1,8 @@
 //! The contract of a back end.
 
 use crate::{
-    Capabilities, CpuRegisters, Exit, Gpa, GuestMemory, HostTime, MachineError, MachineSpec, SavedMachine, StartError,
+    Capabilities, CpuRegisters, Exit, Gpa, GuestMemory, HostTime, Instants, MachineError, MachineSpec, SavedMachine,
+    StartError,
 };
 use ktstr_model::{Clock, FieldError, Topology};
 use std::path::Path;
@@ -26,6 +27,9 @@ pub trait MachineBackend: Send + Sync {
     /// As [`MachineBackend::check`].
     fn check_spec(&self, spec: &MachineSpec) -> Result<(), FieldError> {
         self.check(&spec.topology, spec.clock, "topology")?;
+        if spec.instants.is_some() {
+            self.capabilities().check_instants(spec.clock)?;
+        }
         if spec.virtualization {
             self.capabilities().check_virtualization(spec.clock)?;
         }
@@ -112,4 +116,12 @@ pub trait Machine: Send {
     /// # Errors
     /// The machine has ended or does not answer.
     fn registers(&mut self) -> Result<Vec<CpuRegisters>, MachineError>;
+
+    /// The instants for which its spec asks, once.
+    ///
+    /// # Errors
+    /// [`MachineError::NoInstants`]: none were asked for, they were given out, or this emulator has none, and why.
+    fn instants(&mut self) -> Result<Instants, MachineError> {
+        Err(MachineError::NoInstants { reason: "this back end has none" })
+    }
 }

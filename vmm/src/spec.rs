@@ -1,7 +1,7 @@
 //! What a machine is made of.
 
 use crate::SavedMachine;
-use ktstr_model::{Clock, Placement, Topology};
+use ktstr_model::{Clock, Nanos, Placement, Topology};
 use std::path::PathBuf;
 
 /// Everything that decides what a machine is. The same spec gives the same machine, and under the virtual clock the same run.
@@ -21,6 +21,9 @@ pub struct MachineSpec {
     /// Under the virtual clock: what varies the run. What the guest drew before a save is in the save: a machine that starts from it
     /// takes no other seed for that, and what varies it comes through its window.
     pub seed: u64,
+    /// Under the virtual clock: the machine stands still where it starts and as soon as guest time has reached a multiple of this, until
+    /// the owner of [`crate::Machine::instants`] has looked. The run is the same with and without. On the way to a save it does not.
+    pub instants: Option<Nanos>,
     /// An ELF file with a PVH entry: a decompressed kernel, or a micro-guest.
     pub kernel: PathBuf,
     /// The initial RAM file system.

@@ -174,6 +174,7 @@ impl<'a> Attempt<'a> {
             virtualization: false,
             placement: *placement,
             seed: *seed,
+            instants: None,
             kernel,
             initramfs,
             command_line,

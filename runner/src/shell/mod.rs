@@ -96,6 +96,7 @@ impl Shell {
             virtualization: self.virtualization,
             placement: Placement::default(),
             seed: SEED,
+            instants: None,
             kernel,
             initramfs,
             command_line: command_line(

@@ -54,6 +54,7 @@ pub(crate) fn attach(
         virtualization: false,
         placement: Placement::default(),
         seed: super::make::SEED,
+        instants: None,
         kernel: PathBuf::new(),
         initramfs: None,
         command_line: String::new(),

@@ -76,6 +76,7 @@ pub(crate) fn make(
         virtualization: of.virtualization,
         placement: Placement::default(),
         seed: SEED,
+        instants: None,
         kernel: of.kernel.to_owned(),
         initramfs: Some(initramfs),
         command_line: line_with(backend.window_at(of.topology), window_bytes, of.kernel_args),

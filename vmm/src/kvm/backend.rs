@@ -32,6 +32,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     repeatable: false,
     saves: true,
     virtualization: &[],
+    instants: &[],
 };
 
 /// Makes machines on the host's KVM.

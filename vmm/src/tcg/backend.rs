@@ -34,6 +34,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     saves: true,
     // SVM does not run with the emulator's instruction count.
     virtualization: &[Clock::Real],
+    instants: &[Clock::Virtual],
 };
 
 /// Makes emulated machines.
@@ -119,11 +120,15 @@ impl MachineBackend for TcgBackend {
             Clock::Real => threads(&launched.steer(|qmp| qmp.execute("query-cpus-fast", json!({}), START_TIMEOUT))?),
             Clock::Virtual => Vec::new(),
         };
-        launched.steer(|qmp| qmp.execute("cont", json!({}), START_TIMEOUT))?;
-        let Launched { process, qmp, version, console, .. } = launched;
+        // A machine that stands still answers nothing, and it stands where it starts.
+        match launched.instants {
+            Ok(_) => launched.steer(|qmp| qmp.tell("cont", START_TIMEOUT))?,
+            Err(_) => launched.steer(|qmp| qmp.execute("cont", json!({}), START_TIMEOUT).map(drop))?,
+        }
+        let Launched { process, qmp, version, console, instants, .. } = launched;
         tracing::debug!(%version, topology = %spec.topology, clock = spec.clock.name(), "machine runs");
         let directory = spec.directory.clone();
-        Ok(Box::new(TcgMachine { process, qmp, version, memory, console, directory, threads, exit: None }))
+        Ok(Box::new(TcgMachine { process, qmp, version, memory, console, directory, threads, instants, exit: None }))
     }
 
     fn save(
@@ -133,6 +138,8 @@ impl MachineBackend for TcgBackend {
         give_up: &mut dyn FnMut(Duration) -> Option<String>,
     ) -> Result<SavedMachine, StartError> {
         self.check_spec(spec)?;
+        // Nobody looks at it on its way.
+        let spec = &MachineSpec { instants: None, ..spec.clone() };
         let unwritable = |path: &Path, source| SavedError::File { doing: "write", path: path.to_owned(), source };
         let ram = ram::to_be_saved(spec, into)?;
         let path = into.join(STATE);

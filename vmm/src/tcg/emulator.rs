@@ -34,6 +34,8 @@ pub(super) struct Invocation {
     pub(super) environment: Vec<(&'static str, OsString)>,
 }
 
+/// What names the socket to the library (gate/src/instants.rs).
+const SOCKET_VARIABLE: &str = "KTSTR_INSTANTS";
 /// Firmware of Debian's packages that lies beside the emulator's own data, in packages of their own.
 const FIRMWARE_SIBLINGS: &[&str] = &["seabios"];
 
@@ -55,16 +57,17 @@ impl Emulator {
         }
     }
 
-    /// How it is called, with the open library `preload` loaded before its own. All paths are absolute, because it runs in the
+    /// How it is called, with the open library `preload` loaded before its own, and the socket `instants` for it. All paths are absolute, because it runs in the
     /// machine's directory.
     ///
     /// # Errors
     /// A part of it is missing.
-    pub(super) fn invocation(&self, preload: Option<RawFd>) -> Result<Invocation, StartError> {
+    pub(super) fn invocation(&self, preload: Option<RawFd>, instants: Option<RawFd>) -> Result<Invocation, StartError> {
         let binary = present("the program", &self.binary)?;
         let preload = preload.map(|file| OsString::from(format!("/proc/self/fd/{file}")));
         let mut arguments = Vec::new();
-        let mut environment = Vec::new();
+        let mut environment: Vec<_> =
+            instants.map(|socket| (SOCKET_VARIABLE, socket.to_string().into())).into_iter().collect();
         let program = match &self.loader {
             None => {
                 environment.extend(preload.map(|library| ("LD_PRELOAD", library)));
@@ -139,7 +142,7 @@ mod tests {
     fn a_tree_runs_through_its_own_loader() {
         let (directory, emulator) = tree();
         let at = |name: &str| directory.path().join(name);
-        let invocation = emulator.invocation(Some(7)).expect("is there");
+        let invocation = emulator.invocation(Some(7), Some(8)).expect("is there");
         assert_eq!(invocation.program, at("ld.so"));
         let libraries = OsString::from(format!("{}:{}", at("lib").display(), at("lib2").display()));
         let expected: Vec<OsString> = vec![
@@ -154,7 +157,8 @@ mod tests {
             at("share/seabios").into(),
         ];
         assert_eq!(invocation.arguments, expected);
-        assert_eq!(invocation.environment, [("QEMU_MODULE_DIR", at("modules").into())]);
+        let expected = [("KTSTR_INSTANTS", "8".into()), ("QEMU_MODULE_DIR", at("modules").into())];
+        assert_eq!(invocation.environment, expected);
     }
 
     #[test]
@@ -163,7 +167,7 @@ mod tests {
         let binary = directory.path().join("qemu");
         let emulator = Emulator::installed(&binary);
         for (preload, environment) in [(None, vec![]), (Some(7), vec![("LD_PRELOAD", "/proc/self/fd/7".into())])] {
-            let invocation = emulator.invocation(preload).expect("is there");
+            let invocation = emulator.invocation(preload, None).expect("is there");
             let expected = Invocation { program: binary.clone(), arguments: vec![], environment };
             assert_eq!(invocation, expected);
         }
@@ -172,7 +176,7 @@ mod tests {
     #[test]
     fn says_which_part_is_missing() {
         let (_directory, emulator) = tree();
-        let refusal = |emulator: Emulator| emulator.invocation(None).expect_err("refused").to_string();
+        let refusal = |emulator: Emulator| emulator.invocation(None, None).expect_err("refused").to_string();
         assert_eq!(
             refusal(Emulator::installed("/nowhere/qemu-system-x86_64")),
             "no emulator: the program /nowhere/qemu-system-x86_64 is missing; a test gets its emulator from the toolchain, \

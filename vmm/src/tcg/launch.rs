@@ -6,10 +6,11 @@ use super::qmp::Qmp;
 use super::{files, gate, Emulator};
 use crate::console::ConsoleTail;
 use crate::window::OpenWindow;
-use crate::{Gpa, MachineError, MachineSpec, StartError};
+use crate::{Gpa, Instants, MachineError, MachineSpec, StartError};
 use ktstr_model::Clock;
 use serde_json::{json, Value};
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(super) struct Launched {
     pub(super) window: Option<OpenWindow>,
     pub(super) console: ConsoleTail,
     pub(super) console_path: PathBuf,
+    pub(super) instants: Result<Instants, &'static str>,
 }
 
 /// Starts an emulator for `spec` with `ram` as its memory; `also` is what else it finds open.
@@ -41,7 +43,9 @@ pub(super) fn launch(
     let gate = (spec.clock == Clock::Virtual).then(gate::make).transpose();
     let gate = gate.map_err(|source| StartError::Host { doing: "make a file for a library", source })?;
     let gate = gate.as_ref().map(AsRawFd::as_raw_fd);
-    let invocation = emulator.invocation(gate)?;
+    let socket = |source| StartError::Host { doing: "make a socket for instants of guest time", source };
+    let (looks, stands) = spec.instants.map(|_| UnixStream::pair()).transpose().map_err(socket)?.unzip();
+    let invocation = emulator.invocation(gate, stands.as_ref().map(AsRawFd::as_raw_fd))?;
     let window = OpenWindow::of(spec)?;
     let console_path = spec.directory.join(files::CONSOLE);
     let console = ConsoleTail::create(&console_path)?;
@@ -57,13 +61,17 @@ pub(super) fn launch(
     open.push(inherited.control);
     open.extend(inherited.window.map(|(file, _)| file));
     open.extend(gate);
+    open.extend(stands.as_ref().map(AsRawFd::as_raw_fd));
     open.extend(also);
     let mut process = Process::start(&invocation, &arguments, &spec.directory, open)?;
-    // With our copy of its end closed, its death is an end of the stream.
-    drop(theirs);
+    // With our copy of its end closed, its death is an end of the stream; so for the other pair.
+    drop((theirs, stands));
     let window_at = window.as_ref().map(|window| window.at);
     match converse(control, window_at) {
-        Ok((qmp, version)) => Ok(Launched { process, qmp, version, window, console, console_path }),
+        Ok((qmp, version)) => {
+            let instants = instants(looks, spec);
+            Ok(Launched { process, qmp, version, window, console, console_path, instants })
+        }
         Err(error) => Err(explain(error, &mut process)),
     }
 }
@@ -89,6 +97,20 @@ fn converse(control: UnixStream, window_at: Option<Gpa>) -> Result<(Qmp, String)
         }
     }
     Ok((qmp, version))
+}
+
+/// The instants of an emulator that has come up. By then the library in it has said that it can stand still, or it never does.
+fn instants(stream: Option<UnixStream>, spec: &MachineSpec) -> Result<Instants, &'static str> {
+    let (mut stream, interval) = stream.zip(spec.instants).ok_or("none were asked for")?;
+    let mut able = || -> std::io::Result<()> {
+        stream.set_nonblocking(true)?;
+        stream.read_exact(&mut [0; size_of::<u64>()])?;
+        stream.set_nonblocking(false)
+    };
+    let absent = "this emulator does not show where its CPUs have had a turn and what guest time is (the symbols qemu_cpu_list_lock, \
+                  bql_locked and icount_get); the toolchain's emulator does";
+    able().map_err(|_| absent)?;
+    Ok(Instants::new(stream, interval))
 }
 
 /// An emulator that does not come up either has ended, and its log says why, or does not do as it is told.

@@ -5,7 +5,7 @@ use super::process::Process;
 use super::qmp::{poll_until, Qmp};
 use super::{files, registers};
 use crate::console::{find_panic, ConsoleTail};
-use crate::{CpuRegisters, Exit, GuestMemory, HostTime, Machine, MachineError};
+use crate::{CpuRegisters, Exit, GuestMemory, HostTime, Instants, Machine, MachineError};
 use rustix::event::{PollFd, PollFlags};
 use rustix::thread::Pid;
 use serde_json::{json, Value};
@@ -26,6 +26,8 @@ pub(super) struct TcgMachine {
     pub(super) directory: PathBuf,
     /// The threads of the CPUs; none under the virtual clock, under which all CPUs are one thread.
     pub(super) threads: Vec<Pid>,
+    /// Or why there are none.
+    pub(super) instants: Result<Instants, &'static str>,
     pub(super) exit: Option<Exit>,
 }
 
@@ -139,5 +141,10 @@ impl Machine for TcgMachine {
             return Err(MachineError::Answer { command: command.into(), problem: answer.to_string() });
         }
         Ok(cpus)
+    }
+
+    fn instants(&mut self) -> Result<Instants, MachineError> {
+        std::mem::replace(&mut self.instants, Err("they were given out"))
+            .map_err(|reason| MachineError::NoInstants { reason })
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Qmp {
     closed: bool,
     shutdown: Option<Shutdown>,
     guest_stopped: bool,
+    /// Commands whose answers are still to come and are not looked at; answers come in the order of commands.
+    unheard: u32,
 }
 
 impl Qmp {
@@ -40,7 +42,8 @@ impl Qmp {
         stream
             .set_nonblocking(true)
             .map_err(|source| MachineError::Host { doing: "use the control socket", source })?;
-        let mut client = Self { stream, buffer: Vec::new(), closed: false, shutdown: None, guest_stopped: false };
+        let mut client =
+            Self { stream, buffer: Vec::new(), closed: false, shutdown: None, guest_stopped: false, unheard: 0 };
         let greeting = client.next_message("greeting", Instant::now() + timeout, timeout)?;
         let version = version(&greeting)
             .ok_or_else(|| MachineError::Answer { command: "greeting".into(), problem: greeting.to_string() })?;
@@ -74,6 +77,13 @@ impl Qmp {
                 return Err(MachineError::Answer { command: command.into(), problem });
             }
         }
+    }
+
+    /// Sends a command and does not wait for its answer, which the machine may be too late to give.
+    pub(super) fn tell(&mut self, command: &str, timeout: Duration) -> Result<(), MachineError> {
+        self.unheard += 1;
+        let message = format!("{}\n", json!({"execute": command}));
+        self.send(message.as_bytes(), command, Instant::now() + timeout, timeout)
     }
 
     /// Takes in the events that have arrived, without waiting.
@@ -154,9 +164,16 @@ impl Qmp {
     }
 
     fn take_message(&mut self) -> Option<Value> {
-        let end = self.buffer.iter().position(|byte| *byte == b'\n')?;
-        let line: Vec<u8> = self.buffer.drain(..=end).collect();
-        Some(serde_json::from_slice(&line).unwrap_or(Value::Null))
+        loop {
+            let end = self.buffer.iter().position(|byte| *byte == b'\n')?;
+            let line: Vec<u8> = self.buffer.drain(..=end).collect();
+            let message: Value = serde_json::from_slice(&line).unwrap_or(Value::Null);
+            let is_answer = message.get("return").or_else(|| message.get("error")).is_some();
+            if !is_answer || self.unheard == 0 {
+                return Some(message);
+            }
+            self.unheard -= 1;
+        }
     }
 
     fn note_event(&mut self, message: &Value) {
@@ -224,6 +241,16 @@ mod tests {
         let status = qmp.execute("query-status", json!({}), SOON).expect("answers");
         assert_eq!(status, json!({"status": "paused"}));
         assert_eq!(qmp.shutdown(), Some(Shutdown::Reset));
+    }
+
+    #[test]
+    fn the_answer_to_a_command_that_was_only_told_is_not_that_of_the_next() {
+        let (connected, _theirs) =
+            client(&format!("{GREETING}{{\"return\": {{}}}}\n{{\"return\": 1}}\n{{\"return\": 2}}\n"));
+        let (mut qmp, _) = connected.expect("greets");
+        qmp.tell("cont", SOON).expect("sends");
+        qmp.drain().expect("reads");
+        assert_eq!(qmp.execute("query-status", json!({}), SOON).expect("answers"), json!(2));
     }
 
     #[test]

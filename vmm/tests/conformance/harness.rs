@@ -65,6 +65,7 @@ impl Prepared {
             virtualization: false,
             placement: Placement::default(),
             seed: 1,
+            instants: None,
             kernel,
             initramfs: None,
             command_line: String::new(),

@@ -6,7 +6,7 @@
 //!
 //! | case | kvm | tcg | because |
 //! | --- | --- | --- | --- |
-//! | all under the virtual clock (`ends`, `observing`, `saved`, `time`) | not offered, and refused | runs | the hardware counts no instructions for us |
+//! | all under the virtual clock (`ends`, `instants`, `observing`, `saved`, `time`) | not offered, and refused | runs | the hardware counts no instructions for us |
 //! | `saved::it_can_be_paused_looked_at_and_stopped`: private memory after the end | can be read | is gone | it is this process's, or was another's |
 //! | `saved_refused`: the words for what does not fit | topology, CPUID | options of the emulator | that is what the machine is made of |
 //! | `start`: an emulator that is missing or is none | nothing to miss | refused | |
@@ -18,6 +18,7 @@
 
 mod ends;
 mod harness;
+mod instants;
 mod observing;
 mod ownership;
 mod placement;

@@ -26,6 +26,7 @@ fn machine(cpus: u32, guest: &micro_guest::MicroGuest) -> (TempDir, MachineSpec)
         virtualization: false,
         placement: ktstr_model::Placement::default(),
         seed: 1,
+        instants: None,
         kernel,
         initramfs: None,
         command_line: String::new(),

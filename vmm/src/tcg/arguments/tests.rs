@@ -13,6 +13,7 @@ fn spec(topology: &Topology, clock: Clock) -> MachineSpec {
         virtualization: false,
         placement: ktstr_model::Placement::default(),
         seed: 7,
+        instants: None,
         kernel: "k".into(),
         initramfs: None,
         command_line: String::new(),

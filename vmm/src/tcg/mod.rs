@@ -8,7 +8,8 @@
 //!
 //! One emulator process a machine. It is steered over a socket pair that it inherits, gets RAM and window as open files, and writes its
 //! console and its logs into the machine's directory. It starts stopped and goes on when it has answered, or when it has taken the state
-//! of a save (`restore`). Under the virtual clock a library is loaded into it that makes its main loop wait for its CPUs (`gate`).
+//! of a save (`restore`). Under the virtual clock a library is loaded into it that makes its main loop wait for its CPUs (`gate`),
+//! and by which the machine stands still where the host wants to look ([`crate::Instants`]).
 
 mod arguments;
 mod backend;

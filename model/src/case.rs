@@ -1,6 +1,6 @@
 //! A case: one run of one machine, everything that decides what it does.
 
-use crate::{Check, ExpectedFailure, Placement, Plan, StartMode, Topology};
+use crate::{Check, ExpectedFailure, MonitorSpec, Placement, Plan, StartMode, Topology};
 use serde::{Deserialize, Serialize};
 
 /// What runs the machine.
@@ -75,6 +75,9 @@ pub struct Case {
     /// Name of its flag profile, if the declaration has profiles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// What the host looks at meanwhile; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<MonitorSpec>,
     /// Added to the kernel's command line.
     pub kernel_args: Vec<String>,
     /// What the guest does.

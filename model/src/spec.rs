@@ -7,7 +7,7 @@ use crate::scheduler::SchedulerOp;
 use crate::topology::TopologySpec;
 use crate::units::Nanos;
 use crate::work::{Policy, Work};
-use crate::{field, Backend, Clock, ExpectedFailure, FieldError, SchedulerSpec, StartSpec, TraceEvent};
+use crate::{field, Backend, Clock, ExpectedFailure, FieldError, MonitorSpec, SchedulerSpec, StartSpec, TraceEvent};
 use serde::{Deserialize, Serialize};
 
 /// Version of the format; another one is refused.
@@ -57,6 +57,9 @@ pub struct TestSpec {
     /// Added to the kernel's command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_args: Vec<String>,
+    /// What the host looks at while a case runs; `false`: at nothing. On by default.
+    #[serde(default = "monitored", skip_serializing_if = "is_monitored")]
+    pub monitor: Switch<MonitorSpec>,
     /// What the kernel writes down while the scenario runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<TraceEvent>,
@@ -66,6 +69,14 @@ pub struct TestSpec {
     /// Whether it is all right that every case is skipped, since the kernel lacks what the scheduler needs.
     #[serde(default)]
     pub may_skip: bool,
+}
+
+fn monitored() -> Switch<MonitorSpec> {
+    Switch::Flag(true)
+}
+
+fn is_monitored(monitor: &Switch<MonitorSpec>) -> bool {
+    *monitor == monitored()
 }
 
 /// A seed, or the wish for one that Bazel gives (`--runs_per_test`).

@@ -272,7 +272,9 @@ impl Recording {
             | HostEvent::MachineStarted { .. }
             | HostEvent::GuestStarted
             | HostEvent::ScenarioStarted
-            | HostEvent::Steal(_) => None,
+            | HostEvent::Steal(_)
+            | HostEvent::Monitored { .. }
+            | HostEvent::Unmonitored { .. } => None,
         });
         lost.or_else(|| self.ending().is_none().then(|| "it does not say how the machine ended".into()))
     }

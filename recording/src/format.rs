@@ -10,6 +10,7 @@
 //! kind 3  host     (HostNanos, HostEvent) in postcard
 //! kind 4  console  bytes as the guest wrote them
 //! kind 5  end      empty; the last record
+//! kind 6  sample   (GuestNanos, Sample) in postcard
 //! ```
 //!
 //! To change anything that is stored, in here or in the types of `ktstr_model` that it holds: add to the end of an enum, or
@@ -38,11 +39,13 @@ pub(crate) enum Kind {
     Host = 3,
     Console = 4,
     End = 5,
+    Sample = 6,
 }
 
 impl Kind {
     pub(crate) fn of(byte: u8) -> Option<Self> {
-        [Self::Header, Self::Guest, Self::Host, Self::Console, Self::End].into_iter().find(|kind| *kind as u8 == byte)
+        let all = [Self::Header, Self::Guest, Self::Host, Self::Console, Self::End, Self::Sample];
+        all.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

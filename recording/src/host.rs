@@ -42,6 +42,18 @@ pub enum HostEvent {
     /// What the host took from the machine's CPUs, in the order of their numbers, since the guest began with the first step of its plan, or, if
     /// it did not, since the machine was started. Under the real clock only, once, right before the end.
     Steal(Vec<CpuSteal>),
+    /// The guest's kernel was found in its memory, and is looked at from now on. Once at most, before the first sample.
+    Monitored {
+        /// Names of the events of sched_ext, in the order of their counts in samples.
+        events: Vec<String>,
+        /// What this kernel lacks: `sched_ext: before scx_root`. Checks that need it have nothing to look at.
+        absent: Vec<String>,
+    },
+    /// The guest's kernel could not be looked at, and why. The case goes on.
+    Unmonitored {
+        /// Why not.
+        problem: String,
+    },
 }
 
 /// What the host took from a CPU: the time in which the CPU's thread could have run and the host ran something else.

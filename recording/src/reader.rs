@@ -3,7 +3,7 @@
 use crate::format::{checksum, Header, Kind, BODY_BYTES_MAX, FORMAT_VERSION, MAGIC, PREAMBLE_BYTES, RECORD_HEAD_BYTES};
 use crate::hash::{GuestHash, Sha256Sum};
 use crate::host::{CpuSteal, Ending, HostEvent, HostNanos};
-use ktstr_model::Event;
+use ktstr_model::{Event, GuestNanos, Sample};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::io;
@@ -31,6 +31,8 @@ pub enum Entry {
     Host(HostNanos, HostEvent),
     /// Something that the guest wrote to its console.
     Console(Vec<u8>),
+    /// What the host saw of the guest's kernel, and when by the guest's own clock. Boxed, since most entries are small.
+    Sample(GuestNanos, Box<Sample>),
 }
 
 /// Where a file stops being a recording.
@@ -178,6 +180,14 @@ impl Recording {
         })
     }
 
+    /// What the host saw of the guest's kernel, in order.
+    pub fn samples(&self) -> impl Iterator<Item = (GuestNanos, &Sample)> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Sample(at, sample) => Some((*at, &**sample)),
+            _ => None,
+        })
+    }
+
     /// How the machine ended.
     pub fn ending(&self) -> Option<&Ending> {
         self.host_events().find_map(|(_, event)| match event {
@@ -253,6 +263,7 @@ impl<'a> Records<'a> {
                 Kind::Guest => decode(body, offset).map(Entry::Guest)?,
                 Kind::Host => decode(body, offset).map(|(at, event)| Entry::Host(at, event))?,
                 Kind::Console => Entry::Console(body.to_vec()),
+                Kind::Sample => decode(body, offset).map(|(at, sample)| Entry::Sample(at, Box::new(sample)))?,
                 Kind::Header => {
                     let problem = DamageProblem::Content("a second header".into());
                     return Err(Damage { offset, problem });

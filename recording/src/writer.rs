@@ -2,7 +2,7 @@
 
 use crate::format::{checksum, Header, Kind, BODY_BYTES_MAX, FORMAT_VERSION, MAGIC};
 use crate::host::{HostEvent, HostNanos};
-use ktstr_model::Event;
+use ktstr_model::{Event, GuestNanos, Sample};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -91,6 +91,15 @@ impl<W: Write> Writer<W> {
         let body = postcard::to_stdvec(&(at, event)).map_err(|error| self.failed(io::Error::other(error)))?;
         self.record(Kind::Host, &body)?;
         self.flush()
+    }
+
+    /// What the host saw of the guest's kernel, with the guest's own clock.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn sample(&mut self, at: GuestNanos, sample: &Sample) -> Result<(), WriteError> {
+        let body = postcard::to_stdvec(&(at, sample)).map_err(|error| self.failed(io::Error::other(error)))?;
+        self.record(Kind::Sample, &body)
     }
 
     /// Something that the guest wrote to its console.

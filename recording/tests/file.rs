@@ -1,6 +1,8 @@
 //! What goes into the file comes out again, up to wherever it is damaged.
 
 use ktstr_model::plan::Plan;
+use ktstr_model::sample::{CpuSample, SeriesValue};
+use ktstr_model::Sample;
 use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Placement, StartMode, Topology, What};
 use ktstr_recording::{CpuSteal, Ending, Entry, Header, HostEvent, HostNanos, Recording, WriteError, Writer};
 use proptest::prelude::*;
@@ -16,6 +18,7 @@ fn header() -> Header {
         placement: Placement::default(),
         seed: 0,
         profile: None,
+        monitor: None,
         kernel_args: vec![],
         plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
         checks: vec![],
@@ -38,6 +41,11 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             Entry::Host(HostNanos(ns), HostEvent::Steal(vec![steal]))
         }),
         proptest::collection::vec(any::<u8>(), 1..40).prop_map(Entry::Console),
+        (any::<u64>(), any::<u32>(), any::<i128>()).prop_map(|(at, cpu, value)| {
+            let cpus = vec![CpuSample { cpu, clock: at, ..CpuSample::default() }];
+            let sample = Sample { cpus, series: vec![SeriesValue::Number(value)], ..Sample::default() };
+            Entry::Sample(GuestNanos(at), Box::new(sample))
+        }),
     ]
 }
 
@@ -51,6 +59,7 @@ fn write(entries: &[Entry], finish: bool) -> Vec<u8> {
             Entry::Guest(event) => writer.guest(event),
             Entry::Host(at, event) => writer.host(*at, event),
             Entry::Console(bytes) => writer.console(bytes),
+            Entry::Sample(at, sample) => writer.sample(*at, sample),
         }
         .expect("written");
     }

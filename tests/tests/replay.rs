@@ -24,6 +24,7 @@ fn with_header(from: &Path, change: impl FnOnce(&mut Header)) -> PathBuf {
             Entry::Guest(event) => writer.guest(event),
             Entry::Host(at, event) => writer.host(*at, event),
             Entry::Console(bytes) => writer.console(bytes),
+            Entry::Sample(at, sample) => writer.sample(*at, sample),
         }
         .expect("writes");
     }

@@ -3,7 +3,7 @@
 use crate::floor::ClockOfMachine;
 use crate::spec::{ChecksSpec, CpuMaxSpec, LatencyBounds, Switch, WorkersSpec};
 use crate::work::{Policy, Work};
-use crate::{Check, FieldError, Nanos};
+use crate::{Check, FieldError, MonitorSpec, Nanos};
 use std::fmt::Display;
 
 const MS: u64 = 1_000_000;
@@ -29,6 +29,30 @@ pub(super) fn interval(value: Nanos, path: &str) -> Result<Nanos, FieldError> {
         return Ok(value);
     }
     Err(out_of_range(path, value, &format!("1ns to {most}")))
+}
+
+pub(super) fn monitor(spec: &MonitorSpec, path: &str) -> Result<(), FieldError> {
+    for (name, value) in [("interval", spec.interval), ("tasks", spec.tasks)] {
+        if !(MS..=10_000 * MS).contains(&value.0) {
+            return Err(out_of_range(&format!("{path}.{name}"), value, "1ms to 10s"));
+        }
+    }
+    for (i, series) in spec.series.iter().enumerate() {
+        let at = |field: &str| format!("{path}.series[{i}].{field}");
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if series.name.is_empty() || !series.name.chars().all(plain) {
+            return Err(
+                FieldError::new(at("name"), format!("{:?} is no name", series.name)).hint("letters, digits, `_`")
+            );
+        }
+        if spec.series[..i].iter().any(|other| other.name == series.name) {
+            return Err(FieldError::new(at("name"), format!("{} stands there twice", series.name)));
+        }
+        if series.map.is_empty() {
+            return Err(FieldError::new(at("map"), "is empty"));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn weight(weight: u32, path: &str) -> Result<u32, FieldError> {

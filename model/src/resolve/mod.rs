@@ -15,8 +15,8 @@ use crate::case::Input;
 use crate::check::{merge, Has, Origin};
 use crate::floor::ClockOfMachine;
 use crate::scheduler::Profile;
-use crate::spec::{RandomSeed, SeedSpec, TestSpec};
-use crate::{Case, Check, FieldError, Placement, Plan, StartMode, StartSpec, Topology};
+use crate::spec::{RandomSeed, SeedSpec, Switch, TestSpec};
+use crate::{Case, Check, FieldError, MonitorSpec, Placement, Plan, StartMode, StartSpec, Topology};
 use std::collections::BTreeMap;
 
 /// Most seeds of one test.
@@ -51,6 +51,11 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
     let seeds = seeds(spec, facts)?;
     let chosen = || FieldError::new("backend", "nothing was chosen").hint("tcg or kvm");
     let backend = spec.backend.ok_or_else(chosen)?;
+    let monitor = match &spec.monitor {
+        Switch::Flag(on) => on.then(MonitorSpec::default),
+        Switch::Bound(monitor) => Some(monitor.clone()),
+    };
+    monitor.iter().try_for_each(|monitor| limits::monitor(monitor, "monitor"))?;
     let mut cases: Vec<Case> = Vec::new();
     for (i, (topology, clock)) in spec.topologies.iter().zip(&spec.clocks).enumerate() {
         let path = format!("topologies[{i}]");
@@ -77,6 +82,7 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
                 placement,
                 seed: *seed,
                 profile: profile.name.clone(),
+                monitor: monitor.clone(),
                 kernel_args: spec.kernel_args.clone(),
                 plan: Plan { seed: *seed, scheduler: profile.scheduler.clone(), ..plan.clone() },
                 checks: checks.clone(),

@@ -230,6 +230,7 @@ mod tests {
             placement: Placement::default(),
             seed: 0,
             profile: None,
+            monitor: None,
             kernel_args: vec![],
             plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
             checks: vec![],

@@ -113,6 +113,7 @@ impl History {
                 Entry::Guest(event) => writer.guest(&event),
                 Entry::Host(at, event) => writer.host(at, &event),
                 Entry::Console(bytes) => writer.console(&bytes),
+                Entry::Sample(at, sample) => writer.sample(at, &sample),
             };
             written.expect("memory");
         }

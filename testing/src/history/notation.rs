@@ -253,6 +253,7 @@ impl Reader {
             placement: Placement::default(),
             seed: 0,
             profile: None,
+            monitor: None,
             kernel_args: vec![],
             plan: self.plan,
             checks: vec![],

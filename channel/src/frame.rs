@@ -8,7 +8,7 @@
 //! The CRC covers the length, so that memory full of zeros is no frame.
 
 use crate::layout::WORD;
-use crate::payload::to_words;
+use crate::payload::{add_bytes, to_words};
 use ktstr_model::Event;
 
 /// Longest body: an event of a machine with 1024 CPUs that share one LLC has about half of it.
@@ -104,7 +104,7 @@ impl Frame {
             return Err(FrameProblem::Torn { bytes: length, present: rest.len() * WORD });
         };
         bytes.clear();
-        bytes.extend(body.iter().flat_map(|word| word.to_le_bytes()));
+        add_bytes(bytes, body);
         let padding = bytes.split_off(size);
         let seen = checksum(length, bytes);
         if seen != expected || padding.iter().any(|byte| *byte != 0) {

@@ -196,7 +196,7 @@ pub fn unpack(window: &Window, blob: &Blob, mut to: impl Write) -> Result<(), Pa
             return Err(PayloadError::Table { problem: format!("{} reaches over the end", blob.name) });
         }
         bytes.clear();
-        bytes.extend(chunk.iter().flat_map(|word| word.to_le_bytes()));
+        add_bytes(&mut bytes, &chunk);
         bytes.truncate(now);
         crc.update(&bytes);
         to.write_all(&bytes).map_err(|source| PayloadError::Write { name: blob.name.clone(), source })?;
@@ -207,6 +207,12 @@ pub fn unpack(window: &Window, blob: &Blob, mut to: impl Write) -> Result<(), Pa
         return Err(PayloadError::Content { name: blob.name.clone(), seen, expected: blob.crc });
     }
     Ok(())
+}
+
+/// Adds the bytes of `words`. Word by word: one iterator over all bytes is slow, and the guest takes its programs in this way.
+pub(crate) fn add_bytes(bytes: &mut Vec<u8>, words: &[u64]) {
+    bytes.reserve(words.len() * WORD);
+    words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
 }
 
 /// Bytes as words, filled up with zeros.

@@ -14,6 +14,7 @@
 //! Positions count bytes from the beginning and never wrap.
 
 use crate::layout::{TERMINAL_BYTES, TERMINAL_OFFSET, WORD};
+use crate::payload::add_bytes;
 use crate::window::{Window, WindowError};
 use std::ops::Range;
 
@@ -147,8 +148,8 @@ impl Window {
         let mut words = vec![0; (part.end.next_multiple_of(WORD) - start) / WORD];
         // Within the stream, which lies within the window.
         let _ = self.mapping.read(start, &mut words);
-        let mut bytes = Vec::with_capacity(words.len() * WORD);
-        words.iter().for_each(|word: &u64| bytes.extend_from_slice(&word.to_le_bytes()));
+        let mut bytes = Vec::new();
+        add_bytes(&mut bytes, &words);
         bytes.drain(..part.start - start);
         bytes.truncate(part.len());
         bytes

@@ -77,3 +77,11 @@ impl ReadError {
         matches!(self, Self::NoSymbol(_) | Self::Field(FieldError::Absent { .. }))
     }
 }
+
+/// `None` of what this kernel does not have.
+pub(crate) fn if_there<T>(result: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
+    match result {
+        Err(error) if error.is_absence() => Ok(None),
+        result => result.map(Some),
+    }
+}

@@ -147,9 +147,10 @@ impl Kernel {
         self.image.symbols().find(name).is_some()
     }
 
-    /// Name of the function or variable that an address lies in, and how far.
+    /// Name of the function or variable of the image that an address lies in, and how far.
     pub fn symbol_at(&self, at: Gva) -> Option<(String, u64)> {
-        self.image.symbols().around_address(at.minus(self.slide).0)
+        let linked = at.minus(self.slide).0;
+        self.text.contains(&at.0).then(|| self.image.symbols().around_address(linked)).flatten()
     }
 
     /// Address of the per-CPU variable `name` of `cpu`.

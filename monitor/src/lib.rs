@@ -7,7 +7,7 @@
 //! image         what an image tells about every machine that runs it; opened once a kernel
 //! kernel        image + memory: virtual reads, symbols where they are, per-CPU variables
 //! object        fields by path; several fields with one read
-//! runqueue, task, scx, bpf   one subsystem each, with the kernel's own names
+//! runqueue, task, scx, bpf, unwind   one subsystem each, with the kernel's own names
 //! ```
 //!
 //! Everything that is read is an allegation: walks are bounded, lists are believed only where nodes point back, numbers that cannot be are
@@ -15,6 +15,7 @@
 //! `None` or [`ReadError::is_absence`].
 
 mod bpf;
+mod bpf_symbols;
 mod error;
 mod image;
 mod kernel;
@@ -30,6 +31,7 @@ mod task;
 mod testkit;
 #[cfg(test)]
 mod tests;
+mod unwind;
 mod xarray;
 
 pub use bpf::{Element, Map, Maps};
@@ -44,3 +46,4 @@ pub use scx::{Dsq, Scx};
 pub use segments::Memory;
 pub use symbols::{Address, Symbols};
 pub use task::{AllTasks, ScxTask, Task, Tasks};
+pub use unwind::{Frame, Unwinder};

@@ -4,7 +4,7 @@
 //! between them. Where `scx_ktstr` is attached to a machine, its map `ktstr_control` has the number of CPUs and of LLCs.
 
 use ktstr_model::Topology;
-use ktstr_monitor::{AllTasks, End, Image, Kernel, Maps, Runqueues, Scx, Tasks};
+use ktstr_monitor::{AllTasks, End, Image, Kernel, Maps, Runqueues, Scx, Task, Tasks, Unwinder};
 use ktstr_vmm::SavedMachine;
 use rustix::time::{clock_gettime, ClockId};
 use std::path::Path;
@@ -75,6 +75,7 @@ fn tasks(kernel: &Kernel) {
     for name in ["kthreadd", "ksoftirqd/0", "rcu_preempt"] {
         assert!(all.iter().any(|task| task.comm == name && task.is_kernel), "{name}");
     }
+    backtraces(kernel, &all);
     let all_cpus: u64 = (1 << kernel.cpus()) - 1;
     assert!(all.iter().all(|task| task.allowed[0] != 0 && task.allowed[0] & !all_cpus == 0));
     const ROUNDS: u32 = 1000;
@@ -87,6 +88,20 @@ fn tasks(kernel: &Kernel) {
         walks / ROUNDS,
         all.len()
     );
+}
+
+/// Every thread that sleeps went to sleep in the scheduler; those of the kernel were made to run a function of their own.
+fn backtraces(kernel: &Kernel, all: &[Task]) {
+    let unwinder = Unwinder::of(kernel).expect("is there");
+    for task in all.iter().filter(|task| !task.on_cpu) {
+        let frames = unwinder.task(kernel, task.at).expect("is readable");
+        let names: Vec<&str> = frames.iter().map(|frame| frame.name.as_deref().unwrap_or("?")).collect();
+        let has = |name: &str| names.iter().any(|frame| frame.split('+').next() == Some(name));
+        let slept = has("schedule") || has("schedule_idle") || has("preempt_schedule_irq") || task.runs == 0;
+        let begun =
+            names.last().is_some_and(|last| last.starts_with("ret_from_fork") || last.starts_with("entry_SYSCALL_64"));
+        assert!(slept && (begun || !task.is_kernel), "{} {names:?}", task.comm);
+    }
 }
 
 /// `scx_ktstr` with a queue for each LLC, or with one for all.

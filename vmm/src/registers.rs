@@ -9,6 +9,8 @@ pub struct CpuRegisters {
     pub rip: u64,
     /// Stack pointer.
     pub rsp: u64,
+    /// Frame pointer.
+    pub rbp: u64,
     /// Flags; see [`CpuRegisters::interrupts_enabled`].
     pub rflags: u64,
     /// Control register 0.

@@ -18,6 +18,7 @@ fn parse_cpu(block: &str) -> Option<CpuRegisters> {
         cpu: number.trim().parse().ok()?,
         rip: wide_or_narrow("RIP=", "EIP=")?,
         rsp: wide_or_narrow("RSP=", "ESP=")?,
+        rbp: wide_or_narrow("RBP=", "EBP=")?,
         rflags: wide_or_narrow("RFL=", "EFL=")?,
         cr0: hexadecimal(registers, "CR0=")?,
         cr2: hexadecimal(registers, "CR2=")?,
@@ -41,7 +42,7 @@ mod tests {
     const DUMP: &str = "
 CPU#0
 RAX=0000000000000001 RBX=0000000000000000 RCX=0000000000000000 RDX=0000000000000000
-RSI=0000000000000000 RDI=0000000000000000 RBP=0000000000000000 RSP=ffffc90000013f00
+RSI=0000000000000000 RDI=0000000000000000 RBP=ffffc90000013f40 RSP=ffffc90000013f00
 R8 =0000000000000000 R9 =0000000000000000 R10=0000000000000000 R11=0000000000000000
 RIP=ffffffff81ff1234 RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=1
 CR0=80050033 CR2=00007f0000000000 CR3=0000000002a10000 CR4=00350ef0
@@ -62,6 +63,7 @@ CR0=00000011 CR2=00000000 CR3=00000000 CR4=00000000
                 cpu: 0,
                 rip: 0xffff_ffff_81ff_1234,
                 rsp: 0xffff_c900_0001_3f00,
+                rbp: 0xffff_c900_0001_3f40,
                 rflags: 0x246,
                 cr0: 0x8005_0033,
                 cr2: 0x7f00_0000_0000,
@@ -74,6 +76,7 @@ CR0=00000011 CR2=00000000 CR3=00000000 CR4=00000000
                 cpu: 1,
                 rip: 0x10_0001,
                 rsp: 0x1000,
+                rbp: 0,
                 rflags: 2,
                 cr0: 0x11,
                 cr2: 0,

@@ -98,6 +98,7 @@ impl Architecture for X86_64 {
             cpu: number,
             rip: plain.rip,
             rsp: plain.rsp,
+            rbp: plain.rbp,
             rflags: plain.rflags,
             cr0: special.cr0,
             cr2: special.cr2,

@@ -240,7 +240,7 @@ impl Btf {
         Ok(())
     }
 
-    fn shape(&self, id: TypeId, bits: Option<(u32, u32)>) -> Option<Shape> {
+    pub(crate) fn shape(&self, id: TypeId, bits: Option<(u32, u32)>) -> Option<Shape> {
         let (id, record) = self.resolved(id)?;
         Some(match record.kind {
             Kind::Int | Kind::Enum | Kind::Enum64 if bits.is_some() => {

@@ -10,6 +10,7 @@
 //! Nothing here panics on damaged input: a record that leads nowhere is absent.
 
 mod field;
+mod leaves;
 mod path;
 mod types;
 mod value;

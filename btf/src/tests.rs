@@ -174,3 +174,20 @@ fn damage_is_an_error_or_absent_and_ends() {
     knot.structure("knot", 8, &[("", 1, 0, 0); 1000]);
     assert_eq!(Btf::parse(knot.finish()).expect("is BTF").members(TypeId(1)), []);
 }
+
+#[test]
+fn a_value_is_shown_whole() {
+    let btf = Btf::parse(written().finish()).expect("is BTF");
+    let leaves = |name: &str, most| btf.leaves(btf.find(name).expect("is there"), most);
+    let bytes: Vec<u8> = (0..56).collect();
+    let shown: Vec<String> = leaves("rq", 100)
+        .iter()
+        .map(|leaf| format!("{}={}", leaf.name, btf.decode(&leaf.field.shape, &bytes[leaf.field.offset as usize..])))
+        .collect();
+    let expected = "curr=0x706050403020100 whole=1084818905618843912 low=185207048 high=252579084 dsqs[0].nr=319951120 \
+                    dsqs[0].closed=true dsqs[1].nr=454695192 dsqs[1].closed=true dsqs[2].nr=589439264 dsqs[2].closed=true \
+                    bits.low=0 bits.mid=37 bits.up=707210 more=0x3736353433323130";
+    assert_eq!(shown.join(" "), expected);
+    assert_eq!(leaves("rq", 4).len(), 3);
+    assert_eq!(leaves("task_state", 3)[0].name, "");
+}

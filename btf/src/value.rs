@@ -1,6 +1,7 @@
 //! Bytes as the value that their field says.
 
 use crate::{Btf, Shape};
+use std::fmt;
 
 /// A value that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,20 @@ impl Value {
             Self::Signed(value) | Self::Enum { value, .. } => Some(i128::from(*value)),
             Self::Bool(value) => Some(i128::from(*value)),
             Self::Text(_) | Self::Bytes(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsigned(value) => write!(f, "{value}"),
+            Self::Signed(value) | Self::Enum { value, name: None } => write!(f, "{value}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Enum { name: Some(name), .. } => f.write_str(name),
+            Self::Pointer(value) => write!(f, "{value:#x}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
         }
     }
 }

@@ -13,6 +13,7 @@
 pub mod case;
 pub mod check;
 pub mod cpuset;
+pub mod dump;
 pub mod event;
 pub mod expect;
 pub mod field;
@@ -35,6 +36,7 @@ pub mod work;
 pub use case::{Backend, Case, Clock};
 pub use check::{Bound, Check, Origin};
 pub use cpuset::CpuSet;
+pub use dump::Dump;
 pub use event::{Event, GuestNanos, What};
 pub use expect::ExpectedFailure;
 pub use field::{FieldError, FieldErrors};

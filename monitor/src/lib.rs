@@ -16,6 +16,7 @@
 
 mod bpf;
 mod bpf_symbols;
+mod dump;
 mod error;
 mod image;
 mod kernel;
@@ -35,6 +36,7 @@ mod unwind;
 mod xarray;
 
 pub use bpf::{Element, Map, Maps};
+pub use dump::dump;
 pub use error::{KernelError, ReadError};
 pub use image::{Image, ImageError};
 pub use kernel::Kernel;

@@ -45,6 +45,8 @@ pub struct Scx {
     node_flags: Slot,
     cursor: u64,
     dsq_list: u64,
+    /// Of `struct rq`.
+    local_dsq: u64,
 }
 
 /// `struct scx_dispatch_q`.
@@ -104,6 +106,7 @@ impl Scx {
             node: node.span(),
             cursor: btf.enumerator("scx_dsq_lnode_flags", "SCX_DSQ_LNODE_ITER_CURSOR").unwrap_or(1) as u64,
             dsq_list: btf.field("task_struct", "scx.dsq_list")?.offset,
+            local_dsq: btf.field("rq", "scx.local_dsq")?.offset,
         }))
     }
 
@@ -170,6 +173,14 @@ impl Scx {
         }
         let end = self.own_dsqs(kernel, Gva(sched.number(&self.hash)), &mut dsqs)?;
         Ok((dsqs, end))
+    }
+
+    /// The local queue of the CPU that has the runqueue `rq`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn local_dsq(&self, kernel: &Kernel, rq: Gva) -> Result<Dsq, ReadError> {
+        self.dsq(kernel, rq.plus(self.local_dsq))
     }
 
     fn dsq(&self, kernel: &Kernel, at: Gva) -> Result<Dsq, ReadError> {
@@ -246,7 +257,9 @@ mod tests {
             [("size", int, 0, 0), ("nest", int, 32, 0), ("future_tbl", pointer, 64, 0), ("buckets", none, 128, 0)];
         btf.structure("bucket_table", 16, &table);
         let dsq = [("list", list, 0, 0), ("nr", int, 128, 0), ("id", s64, 192, 0), ("hash_node", pointer, 256, 0)];
-        btf.structure("scx_dispatch_q", 40, &dsq);
+        let queue = btf.structure("scx_dispatch_q", 40, &dsq);
+        let scx_rq = btf.structure("scx_rq", 40, &[("local_dsq", queue, 0, 0)]);
+        btf.structure("rq", 48, &[("scx", scx_rq, 64, 0)]);
         let node = btf.structure("scx_dsq_list_node", 24, &[("node", list, 0, 0), ("flags", int, 128, 0)]);
         let entity = btf.structure("sched_ext_entity", 32, &[("dsq_list", node, 64, 0)]);
         btf.structure("task_struct", 48, &[("scx", entity, 128, 0)]);

@@ -3,8 +3,8 @@
 //! `KTSTR_SAVES` has a line for each: the kernel's ELF file, the packed save and the topology of its machine (`1n1l4c1t`), with blanks
 //! between them. Where `scx_ktstr` is attached to a machine, its map `ktstr_control` has the number of CPUs and of LLCs.
 
-use ktstr_model::Topology;
-use ktstr_monitor::{AllTasks, End, Image, Kernel, Maps, Runqueues, Scx, Task, Tasks, Unwinder};
+use ktstr_model::{Dump, Sample, Topology};
+use ktstr_monitor::{dump, AllTasks, End, Image, Kernel, Maps, Runqueues, Scx, Task, Tasks, Unwinder};
 use ktstr_vmm::SavedMachine;
 use rustix::time::{clock_gettime, ClockId};
 use std::path::Path;
@@ -48,6 +48,13 @@ fn look(kernel: &Path, save: &Path, topology: &Topology) {
         // Each scheduler is attached in bypass mode.
         assert!(events.contains(&("SCX_EV_BYPASS_ACTIVATE", 1)), "{events:?}");
         attached(&kernel, &scx, root, topology);
+        let Dump { maps, missing, .. } = dump(&kernel, &[], Sample::default());
+        assert_eq!(missing, Vec::<String>::new());
+        let bss = maps.iter().find(|map| map.name.ends_with(".bss")).expect("has variables");
+        assert!(bss.elements[0].fields.contains(&("victim".into(), "0".into())), "{bss:?}");
+        let control = maps.iter().find(|map| map.name == "ktstr_control").expect("is a map");
+        let cpus = control.elements.iter().find(|element| element.key == "1").expect("is there");
+        assert_eq!(cpus.fields, [(String::new(), topology.cpus().to_string())]);
     }
 }
 

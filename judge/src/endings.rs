@@ -5,6 +5,7 @@
 //! boot timeout, emulator, channel, host, guest failed, interrupted infrastructure: the harness or the host
 //! ```
 
+use crate::hung;
 use crate::number::{count, nanos};
 use crate::run::Run;
 use crate::scheduler::SchedulerRun;
@@ -12,10 +13,7 @@ use ktstr_model::verdict::Place;
 use ktstr_model::work::UPDATE_LOST;
 use ktstr_model::{Cause, Finding, GuestNanos, Phase, Verdict};
 use ktstr_recording::host::{EXIT_FAILED, EXIT_FINISHED, EXIT_NO_WINDOW};
-use ktstr_recording::{CpuState, Ending, HostEvent, Recording};
-
-/// CPUs of a hung machine that are shown.
-const CPUS_SHOWN: usize = 8;
+use ktstr_recording::{Ending, HostEvent, Recording};
 
 /// All findings about the ending, the ending itself first.
 pub(crate) fn look(run: &Run<'_>, recording: &Recording) -> Vec<Finding> {
@@ -61,7 +59,11 @@ fn ending(run: &Run<'_>, recording: &Recording) -> Option<Finding> {
         Ending::Panic { message } => failed(Cause::Panic, format!("the kernel panicked: {message}"), ""),
         Ending::Hang { cpu_ms, cpus } => {
             let under = run.scheduler.as_ref().map(SchedulerRun::standing).unwrap_or_default();
-            failed(Cause::Hang, format!("no heartbeat for {} of CPU time{under}", millis(*cpu_ms)), &states(cpus))
+            failed(
+                Cause::Hang,
+                format!("no heartbeat for {} of CPU time{under}", millis(*cpu_ms)),
+                &hung::states(cpus, recording.dump()),
+            )
         }
         Ending::BootTimeout { cpu_ms } => broken(
             Cause::BootTimeout,
@@ -191,14 +193,6 @@ fn incomplete(run: &Run<'_>) -> Option<Finding> {
     };
     let explanation = "the guest says that it is done; was it built from the same source?";
     Some(infrastructure(run, Cause::Channel, measured, explanation))
-}
-
-fn states(cpus: &[CpuState]) -> String {
-    let mut lines: Vec<String> = cpus.iter().take(CPUS_SHOWN).map(ToString::to_string).collect();
-    if cpus.len() > CPUS_SHOWN {
-        lines.push(format!("and {} more", cpus.len() - CPUS_SHOWN));
-    }
-    lines.join("\n")
 }
 
 fn millis(ms: u64) -> String {

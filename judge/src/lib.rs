@@ -10,6 +10,7 @@
 mod checks;
 mod endings;
 mod expected;
+mod hung;
 mod number;
 mod parse;
 mod run;

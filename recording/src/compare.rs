@@ -274,7 +274,8 @@ impl Recording {
             | HostEvent::ScenarioStarted
             | HostEvent::Steal(_)
             | HostEvent::Monitored { .. }
-            | HostEvent::Unmonitored { .. } => None,
+            | HostEvent::Unmonitored { .. }
+            | HostEvent::Dump(_) => None,
         });
         lost.or_else(|| self.ending().is_none().then(|| "it does not say how the machine ended".into()))
     }

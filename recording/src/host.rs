@@ -1,7 +1,7 @@
 //! What the host saw of a machine. None of it is part of what a replay is compared by.
 
 pub use ktstr_channel::layout::{EXIT_FAILED, EXIT_FINISHED, EXIT_NO_WINDOW};
-use ktstr_model::GuestNanos;
+use ktstr_model::{Dump, GuestNanos};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -54,6 +54,8 @@ pub enum HostEvent {
         /// Why not.
         problem: String,
     },
+    /// The guest's kernel when the machine hung or its scheduler had died. Boxed, since most events are small.
+    Dump(Box<Dump>),
 }
 
 /// What the host took from a CPU: the time in which the CPU's thread could have run and the host ran something else.

@@ -3,7 +3,7 @@
 use crate::format::{checksum, Header, Kind, BODY_BYTES_MAX, FORMAT_VERSION, MAGIC, PREAMBLE_BYTES, RECORD_HEAD_BYTES};
 use crate::hash::{GuestHash, Sha256Sum};
 use crate::host::{CpuSteal, Ending, HostEvent, HostNanos};
-use ktstr_model::{Event, GuestNanos, Sample};
+use ktstr_model::{Dump, Event, GuestNanos, Sample};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::io;
@@ -192,6 +192,14 @@ impl Recording {
     pub fn ending(&self) -> Option<&Ending> {
         self.host_events().find_map(|(_, event)| match event {
             HostEvent::Ended(ending) => Some(ending),
+            _ => None,
+        })
+    }
+
+    /// The guest's kernel when something was over; of several the first.
+    pub fn dump(&self) -> Option<&Dump> {
+        self.host_events().find_map(|(_, event)| match event {
+            HostEvent::Dump(dump) => Some(&**dump),
             _ => None,
         })
     }

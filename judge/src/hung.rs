@@ -1,0 +1,44 @@
+//! What the CPUs of a machine did that hung: by their registers, and by the dump of its kernel where there is one.
+
+use ktstr_model::dump::CpuDump;
+use ktstr_model::Dump;
+use ktstr_recording::CpuState;
+
+/// CPUs, and callers on each, that are shown.
+const CPUS_SHOWN: usize = 8;
+const CALLERS_SHOWN: usize = 5;
+
+/// A line for each CPU; below it the functions that led there, if they are known and it does not idle.
+pub(crate) fn states(cpus: &[CpuState], dump: Option<&Dump>) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for cpu in cpus.iter().take(CPUS_SHOWN) {
+        let dumped = dump.and_then(|dump| dump.cpus.iter().find(|of| of.cpu == cpu.cpu));
+        lines.push(match (dump, dumped) {
+            (Some(dump), Some(of)) => format!("{cpu}{}", running(dump, of)),
+            _ => cpu.to_string(),
+        });
+        lines.extend(dumped.filter(|of| !of.halted).into_iter().flat_map(way));
+    }
+    if cpus.len() > CPUS_SHOWN {
+        lines.push(format!("and {} more", cpus.len() - CPUS_SHOWN));
+    }
+    lines.join("\n")
+}
+
+/// `, running kworker/0:1 (pid 12)`.
+fn running(dump: &Dump, of: &CpuDump) -> String {
+    let seen = dump.sample.cpus.iter().find(|cpu| cpu.cpu == of.cpu);
+    let task = seen.filter(|cpu| cpu.curr != 0).map(|cpu| format!(", running {} (pid {})", cpu.comm, cpu.curr));
+    task.unwrap_or_default()
+}
+
+/// Where it is, and how it came there.
+fn way(of: &CpuDump) -> Vec<String> {
+    let name = |frame: &ktstr_model::dump::FrameDump| frame.name.clone().unwrap_or(format!("{:#x}", frame.at));
+    let mut lines: Vec<String> =
+        of.backtrace.iter().take(1 + CALLERS_SHOWN).map(|frame| format!("    {}", name(frame))).collect();
+    if of.backtrace.len() > lines.len() {
+        lines.push(format!("    and {} more", of.backtrace.len() - lines.len()));
+    }
+    lines
+}

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Prints the context switches of a recording, if the test asked for them.
     Trace(TraceArgs),
+    /// Prints what a recording has of the guest's kernel when the machine hung or the scheduler died.
+    Dump(DumpArgs),
     /// Unpacks and checks a kernel, so that machines can boot it directly.
     Kernel(KernelArgs),
     /// Boots a kernel and saves the machine, so that cases can start from there.
@@ -261,6 +263,15 @@ pub(crate) struct ReportArgs {
 pub(crate) struct TraceArgs {
     /// A recording (`.ktstr`).
     pub(crate) recording: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DumpArgs {
+    /// A recording (`.ktstr`).
+    pub(crate) recording: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

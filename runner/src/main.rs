@@ -12,6 +12,7 @@
 mod backend;
 mod bazel;
 mod cli;
+mod dumped;
 mod execute;
 mod given;
 mod guest_files;
@@ -100,6 +101,7 @@ fn command(command: &Command) -> Result<u8, (u8, String)> {
         Command::Judge(args) => read(recorded::judge_file(args)),
         Command::Report(args) => read(recorded::report_file(args)),
         Command::Trace(args) => read(traced::trace_file(args)),
+        Command::Dump(args) => read(dumped::dump_file(args)),
         Command::Kernel(args) => read(kernel(args).map_err(Into::into)),
         Command::Snapshot(args) => status_of(snapshot::snapshot_file(args).map(|()| Verdict::Pass)),
         Command::Preflight(args) => status_of(preflight::preflight(args)),

@@ -1,0 +1,163 @@
+//! `ktstr dump`: what a recording has of the guest's kernel at its end, for people: `Dump ──lines──▶ text`.
+//!
+//! ```text
+//! CPU 1: in the kernel, interrupts off, running hog (71)
+//!     rip=0xffffffff81002a3c rsp=0xffffc900001fbe88 …
+//!     spin_with_interrupts_off+0x2c
+//!     nr_running=3, of sched_ext 2
+//! queue 0: 2 tasks: cpu_spin (72), cpu_spin (73)
+//! waits: kworker/0:1 (15) on CPU 0 for 5.2s
+//! map ktstr.bss: nr_queued=2
+//! ```
+
+use crate::cli::DumpArgs;
+use ktstr_model::dump::{CpuDump, DsqDump, ElementDump, FrameDump, MapDump};
+use ktstr_model::sample::{Held, TaskSample, DSQ_BUILTIN};
+use ktstr_model::{Dump, Nanos, Verdict};
+use ktstr_recording::Recording;
+use std::error::Error;
+use std::io::Write;
+
+/// Prints the dump of a recording.
+///
+/// # Errors
+/// A file that is no recording, or one without a dump.
+pub(crate) fn dump_file(args: &DumpArgs) -> Result<Verdict, Box<dyn Error>> {
+    let recording = Recording::read(&args.recording)?;
+    let Some(dump) = recording.dump() else {
+        let text = "it has no dump: one is made when the machine hangs or the scheduler under test dies, unless the test says monitor = False";
+        return Err(format!("{}: {text}", args.recording.display()).into());
+    };
+    let text = if args.json { format!("{}\n", serde_json::to_string_pretty(dump)?) } else { text(dump) };
+    // A reader that has gone away is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(Verdict::Pass)
+}
+
+/// All of it. Names come from the guest, and none of them gets control of a terminal.
+pub(crate) fn text(dump: &Dump) -> String {
+    let cpus = dump.cpus.iter().flat_map(|of| cpu(dump, of));
+    let queues = dump.dsqs.iter().map(|queue| dsq(dump, queue));
+    let waits = tasks(dump).filter_map(waiting);
+    let maps = dump.maps.iter().flat_map(map);
+    let missing = dump.missing.iter().map(|what| format!("not read: {what}"));
+    let lines = cpus.chain(queues).chain(waits).chain(maps).chain(missing);
+    lines.map(|line| line.replace(char::is_control, "\u{fffd}") + "\n").collect()
+}
+
+fn cpu(dump: &Dump, of: &CpuDump) -> Vec<String> {
+    let seen = dump.sample.cpus.iter().find(|cpu| cpu.cpu == of.cpu);
+    let place = match (of.halted, of.user) {
+        (true, _) => "halted",
+        (_, true) => "in user space",
+        _ => "in the kernel",
+    };
+    let task = match seen {
+        Some(cpu) if cpu.curr == 0 => ", idle".into(),
+        Some(cpu) => format!(", running {} ({})", cpu.comm, cpu.curr),
+        None => String::new(),
+    };
+    let interrupts = if of.interrupts { "on" } else { "off" };
+    let registers: Vec<String> = of.registers.iter().map(|(name, value)| format!("{name}={value:#x}")).collect();
+    let name = |frame: &FrameDump| frame.name.clone().unwrap_or(format!("{:#x}", frame.at));
+    let head = format!("CPU {}: {place}, interrupts {interrupts}{task}", of.cpu);
+    let runqueue = seen.map(|cpu| {
+        let scx = cpu.scx.map(|scx| format!(", of sched_ext {}", scx.nr_running)).unwrap_or_default();
+        format!("    nr_running={}{scx}", cpu.nr_running)
+    });
+    let frames = of.backtrace.iter().map(|frame| format!("    {}", name(frame)));
+    [head, format!("    {}", registers.join(" "))].into_iter().chain(frames).chain(runqueue).collect()
+}
+
+fn dsq(dump: &Dump, queue: &DsqDump) -> String {
+    let named = |pid: &i32| match tasks(dump).find(|task| task.pid == *pid) {
+        Some(task) => format!("{} ({pid})", task.comm),
+        None => pid.to_string(),
+    };
+    let names: Vec<String> = queue.pids.iter().map(named).collect();
+    let which = match queue.cpu {
+        Some(cpu) => format!("local queue of CPU {cpu}"),
+        None if queue.id & DSQ_BUILTIN != 0 => "global queue".into(),
+        None => format!("queue {}", queue.id),
+    };
+    let more = if queue.complete { "" } else { ", and perhaps more" };
+    format!("{which}: {} tasks: {}{more}", names.len(), names.join(", "))
+}
+
+fn tasks(dump: &Dump) -> impl Iterator<Item = &TaskSample> {
+    dump.sample.tasks.iter().flat_map(|tasks| &tasks.tasks)
+}
+
+fn waiting(task: &TaskSample) -> Option<String> {
+    let held = match task.held {
+        Some(Held::Throttled) => ", which is throttled",
+        Some(Held::Frozen) => ", which is frozen",
+        Some(Held::NoCpu) => ", which has no CPU on line",
+        None => "",
+    };
+    let TaskSample { comm, pid, cpu, .. } = task;
+    Some(format!("waits: {comm} ({pid}) on CPU {cpu} for {}{held}", Nanos(task.waiting?)))
+}
+
+fn map(map: &MapDump) -> Vec<String> {
+    let element = |element: &ElementDump| {
+        let cpu = element.cpu.map(|cpu| format!(", CPU {cpu}")).unwrap_or_default();
+        let fields = element.fields.iter().map(|(name, value)| match name.is_empty() {
+            true => value.clone(),
+            false => format!("{name}={value}"),
+        });
+        format!("    [{}{cpu}] {}", element.key, fields.collect::<Vec<_>>().join(" "))
+    };
+    let more = (map.more > 0).then(|| format!("    and {} more", map.more));
+    [format!("map {} (id {})", map.name, map.id)]
+        .into_iter()
+        .chain(map.elements.iter().map(element))
+        .chain(more)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_model::sample::{CpuSample, Sample, ScxCpuSample, TasksSample};
+
+    #[test]
+    fn a_dump_is_lines_for_people() {
+        let task = |pid, comm: &str, waiting| TaskSample { pid, comm: comm.into(), waiting, ..TaskSample::default() };
+        let tasks = vec![task(71, "hog\u{1b}[2J", None), task(72, "spin", Some(1_200_000_000))];
+        let scx = Some(ScxCpuSample { nr_running: 2, ..ScxCpuSample::default() });
+        let cpu = CpuSample { nr_running: 3, curr: 71, comm: "hog\u{1b}[2J".into(), scx, ..CpuSample::default() };
+        let frame = |name: Option<&str>| FrameDump { at: 0xffff_ffff_c000_0010, name: name.map(Into::into) };
+        let dump = Dump {
+            cpus: vec![CpuDump {
+                registers: vec![("rip".into(), 0x10)],
+                backtrace: vec![frame(Some("spin+0x2")), frame(None)],
+                ..CpuDump::default()
+            }],
+            sample: Sample {
+                cpus: vec![cpu],
+                tasks: Some(TasksSample { tasks, ..TasksSample::default() }),
+                ..Sample::default()
+            },
+            dsqs: vec![DsqDump { id: 7, cpu: None, pids: vec![72, 9], complete: false }],
+            maps: vec![MapDump {
+                name: "x.bss".into(),
+                id: 4,
+                elements: vec![ElementDump {
+                    key: "0".into(),
+                    cpu: Some(1),
+                    fields: vec![("nr_queued".into(), "2".into())],
+                }],
+                more: 5,
+            }],
+            missing: vec!["map y: it is not there".into()],
+        };
+        assert_eq!(
+            text(&dump),
+            "CPU 0: in the kernel, interrupts off, running hog\u{fffd}[2J (71)\n    rip=0x10\n    spin+0x2\n    \
+             0xffffffffc0000010\n    nr_running=3, of sched_ext 2\nqueue 7: 2 tasks: spin (72), 9, and perhaps more\n\
+             waits: spin (72) on CPU 0 for 1200ms\nmap x.bss (id 4)\n    [0, CPU 1] nr_queued=2\n    and 5 more\n\
+             not read: map y: it is not there\n"
+        );
+    }
+}

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "kernel.bpf.h"
+#include "known.bpf.h"
 
 /* A CPU number or a number of queues beyond these is not looked at. */
 #define CPUS_MAX 1024
@@ -12,7 +13,8 @@
 
 /* Above the numbers of LLCs. */
 #define STARVED_DSQ 1000
-#define STARVED_SERVED_NS 1000000000ULL
+#define MSEC_NS 1000000ULL
+#define STARVED_SERVED_NS (1000 * MSEC_NS)
 
 /* In the order of src/control.rs. Zero is off. */
 enum knob {
@@ -29,6 +31,8 @@ enum knob {
 	KNOB_INVERT,
 	KNOB_WRAP,
 	KNOB_KICK_WAIT,
+	KNOB_STARVE_KTHREADS,
+	KNOB_COUNT_TWICE,
 	KNOBS,
 };
 
@@ -154,6 +158,17 @@ static inline bool is_starved(struct task_struct *p)
 	return is_target(name);
 }
 
+/* Whether the task is the kernel's own, bound to one CPU, and its name starts with the target's. */
+static inline bool is_starved_kthread(struct task_struct *p)
+{
+	char comm[16] = {};
+
+	if (!(p->flags & PF_KTHREAD) || p->nr_cpus_allowed != 1)
+		return false;
+	bpf_probe_read_kernel_str(comm, sizeof(comm), p->comm);
+	return is_target(comm);
+}
+
 /* The first CPU on which the task may not run; negative if it may run on all. */
 static inline s32 cpu_not_allowed(struct task_struct *p)
 {
@@ -175,7 +190,8 @@ static inline s32 select_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags
 	bool is_idle = false;
 	s32 cpu;
 
-	if (knob(KNOB_NO_KICK) || knob(KNOB_DROP) || knob(KNOB_NOT_ALLOWED) || knob(KNOB_STARVE))
+	if (knob(KNOB_NO_KICK) || knob(KNOB_DROP) || knob(KNOB_NOT_ALLOWED) || knob(KNOB_STARVE) ||
+	    knob(KNOB_STARVE_KTHREADS))
 		return prev_cpu;
 	/*
 	 * Whoever wakes another one and sleeps at once would get the CPU of the waker for it, as an idle one: two such tasks hand a CPU to
@@ -194,7 +210,7 @@ static inline bool enqueued_by_fault(struct task_struct *p, u64 enq_flags)
 {
 	if (knob(KNOB_DROP) && is_victim(p))
 		return true;
-	if (knob(KNOB_STARVE) && is_starved(p)) {
+	if ((knob(KNOB_STARVE) && is_starved(p)) || (knob(KNOB_STARVE_KTHREADS) && is_starved_kthread(p))) {
 		insert(p, STARVED_DSQ, knob(KNOB_SLICE_NS), enq_flags);
 		return true;
 	}
@@ -244,7 +260,7 @@ static inline void kick_idle(struct task_struct *p)
 /* Whether a fault has found a task for this CPU, or has ended the scheduler. */
 static inline bool dispatched_by_fault(void)
 {
-	u64 after = knob(KNOB_ERROR);
+	u64 after = knob(KNOB_ERROR), period = knob(KNOB_STARVE_KTHREADS) * MSEC_NS, now;
 
 	if (after && counted(COUNTER_DISPATCHES) >= after) {
 		static char format[] = "ktstr: error on purpose after %llu dispatches";
@@ -253,15 +269,14 @@ static inline bool dispatched_by_fault(void)
 		scx_bpf_error_bstr(format, data, sizeof(data));
 		return true;
 	}
-	if (knob(KNOB_STARVE)) {
-		u64 now = bpf_ktime_get_ns();
-
-		if (now - starved_served_at < STARVED_SERVED_NS)
-			return false;
-		starved_served_at = now;
-	}
-	/* Also what was left there when the knob was turned off. */
-	return move_to_local(STARVED_DSQ);
+	if (knob(KNOB_STARVE))
+		period = STARVED_SERVED_NS;
+	now = bpf_ktime_get_ns();
+	if (now - starved_served_at < period || !move_to_local(STARVED_DSQ))
+		/* Without a period also what was left there when the knob was turned off. */
+		return false;
+	starved_served_at = now;
+	return true;
 }
 
 static inline void forget_victim(struct task_struct *p)

@@ -21,7 +21,9 @@ typedef long long s64;
 /* Maps, in the notation that libbpf reads. */
 #define MAP_UINT(name, value) int (*name)[value]
 #define MAP_TYPE(name, type) type *name
+#define BPF_MAP_TYPE_HASH 1
 #define BPF_MAP_TYPE_ARRAY 2
+#define BPF_MAP_TYPE_PERCPU_ARRAY 6
 #define BPF_MAP_TYPE_TASK_STORAGE 29
 #define BPF_F_NO_PREALLOC 1
 #define BPF_LOCAL_STORAGE_GET_F_CREATE 1
@@ -68,6 +70,7 @@ struct task_struct {
 	s32 pid;
 	s32 tgid;
 	char comm[16];
+	s32 nr_cpus_allowed;
 	const struct cpumask *cpus_ptr;
 	struct css_set *cgroups;
 	struct sched_ext_entity scx;
@@ -100,6 +103,7 @@ struct sched_ext_ops {
 	void (*dispatch)(s32 cpu, struct task_struct *prev);
 	void (*running)(struct task_struct *p);
 	void (*stopping)(struct task_struct *p, bool runnable);
+	void (*quiescent)(struct task_struct *p, u64 deq_flags);
 	void (*enable)(struct task_struct *p);
 	s32 (*init_task)(struct task_struct *p, struct scx_init_task_args *args);
 	void (*exit_task)(struct task_struct *p, struct scx_exit_task_args *args);

@@ -21,7 +21,14 @@ struct task_ctx {
 	u64 vtime;
 	u64 started_at;
 	u32 llc;
+	/* Whether it is counted in nr_queued. */
+	bool queued;
 };
+
+/* Tasks in the queues of all LLCs. */
+static volatile s64 nr_queued;
+/* That of the task that began to run last. */
+static volatile u64 last_vtime;
 
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
@@ -80,6 +87,23 @@ static inline void move_to_llc(struct task_ctx *task, u32 llc)
 	task->llc = llc;
 }
 
+/* A task that has been taken out of its queue by the kernel comes back to be queued, and is counted already. */
+static inline void count_queued(struct task_ctx *task)
+{
+	if (task->queued)
+		return;
+	task->queued = true;
+	__sync_fetch_and_add(&nr_queued, knob(KNOB_COUNT_TWICE) ? 2 : 1);
+}
+
+static inline void count_taken(struct task_ctx *task)
+{
+	if (!task->queued)
+		return;
+	task->queued = false;
+	__sync_fetch_and_add(&nr_queued, -1);
+}
+
 SEC("struct_ops/select_cpu")
 int ktstr_select_cpu(u64 *ctx)
 {
@@ -100,6 +124,7 @@ int ktstr_enqueue(u64 *ctx)
 	earliest = llc_vtime(task->llc) - slice;
 	if (is_before(task->vtime, earliest))
 		task->vtime = earliest;
+	count_queued(task);
 	insert_vtime(p, task->llc, slice, task->vtime, enq_flags);
 	kick_idle(p);
 	return 0;
@@ -170,7 +195,9 @@ int ktstr_running(u64 *ctx)
 
 	if (!task)
 		return 0;
+	count_taken(task);
 	task->started_at = bpf_ktime_get_ns();
+	last_vtime = task->vtime;
 	/* One task is to be far from the others, and not the others from it. */
 	if (knob(KNOB_WRAP) && is_victim(p))
 		return 0;
@@ -201,6 +228,16 @@ int ktstr_stopping(u64 *ctx)
 		task->vtime += ran * weight / WEIGHT_DEFAULT;
 	else
 		task->vtime += ran * WEIGHT_DEFAULT / (weight ? weight : 1);
+	return 0;
+}
+
+SEC("struct_ops/quiescent")
+int ktstr_quiescent(u64 *ctx)
+{
+	struct task_ctx *task = ctx_of((struct task_struct *)ctx[0]);
+
+	if (task)
+		count_taken(task);
 	return 0;
 }
 
@@ -260,6 +297,7 @@ struct sched_ext_ops ktstr_llc = {
 	.dispatch = (void *)ktstr_dispatch,
 	.running = (void *)ktstr_running,
 	.stopping = (void *)ktstr_stopping,
+	.quiescent = (void *)ktstr_quiescent,
 	.enable = (void *)ktstr_enable,
 	.init_task = (void *)ktstr_init_task,
 	.exit_task = (void *)ktstr_exit_task,

@@ -28,11 +28,13 @@ pub(crate) enum Knob {
     Invert,
     Wrap,
     KickWait,
+    StarveKthreads,
+    CountTwice,
 }
 
 impl Knob {
     /// Those that make something wrong.
-    pub(crate) const FAULTS: [(&'static str, Knob); 8] = [
+    pub(crate) const FAULTS: [(&'static str, Knob); 10] = [
         ("drop", Knob::Drop),
         ("error", Knob::Error),
         ("not-allowed", Knob::NotAllowed),
@@ -41,6 +43,8 @@ impl Knob {
         ("invert", Knob::Invert),
         ("wrap", Knob::Wrap),
         ("kick-wait", Knob::KickWait),
+        ("starve-kthreads", Knob::StarveKthreads),
+        ("count-twice", Knob::CountTwice),
     ];
 }
 

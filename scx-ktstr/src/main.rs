@@ -7,6 +7,7 @@
 mod args;
 mod control;
 mod exit;
+mod known;
 mod object;
 mod scheduler;
 mod topology;

@@ -6,6 +6,7 @@ use libbpf_rs::{MapCore, MapFlags, MapMut, Object, ObjectBuilder, OpenObject};
 
 use crate::args::{Args, Fault, UserFault};
 use crate::control::{self, Knob, CONTROL};
+use crate::known;
 use crate::topology::Topology;
 use crate::Problem;
 
@@ -45,6 +46,7 @@ impl Kind {
         let mut target = [0; 16];
         target[..args.target.len()].copy_from_slice(args.target.as_bytes());
         map(&mut object, "ktstr_target")?.update(&0_u32.to_ne_bytes(), &target, MapFlags::ANY)?;
+        known::set(&mut object)?;
         if args.llc {
             let llcs = map(&mut object, "ktstr_cpu_llc")?;
             for (cpu, llc) in (0_u32..).zip(&topology.llc_of_cpu) {

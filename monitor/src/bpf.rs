@@ -267,7 +267,7 @@ mod tests {
     type Keyed = Vec<(Vec<u8>, u64)>;
 
     fn elements(kind: u32, more: &[(u64, u64)]) -> Result<Option<Keyed>, String> {
-        let kernel = machine(kind, more).open(&types(), &[]).expect("is there");
+        let kernel = machine(kind, more).open(&types()).expect("is there");
         let maps = Maps::of(&kernel).expect("are there");
         let all = maps.all(&kernel).expect("are readable");
         assert_eq!(all.iter().map(|map| (map.id, map.name.as_str())).collect::<Vec<_>>(), [(1, "queues.bss")]);
@@ -323,7 +323,7 @@ mod tests {
         );
         machine.memory.write(0xa000, &blob);
         machine.memory.write(0x8014, &bss.to_le_bytes());
-        let kernel = machine.open(&types(), &[]).expect("is there");
+        let kernel = machine.open(&types()).expect("is there");
         let maps = Maps::of(&kernel).expect("are there");
         let map = maps.all(&kernel).expect("are readable").remove(0);
         let types = maps.types(&kernel, &map).expect("are readable").expect("are there");

@@ -11,14 +11,11 @@ pub enum KernelError {
     #[error("the kernel has no symbol {0}: it needs CONFIG_KALLSYMS_ALL")]
     NoSymbol(&'static str),
     /// It is not there.
-    #[error(
-        "the kernel is not in the machine's memory, neither where it is linked nor where {tables} page tables have it: is the image the \
-         one that the machine runs, and is the machine through its boot?"
-    )]
-    NotFound {
-        /// How many page tables were tried.
-        tables: usize,
-    },
+    #[error("the kernel is nowhere in the machine's memory: is the image the one that the machine runs?")]
+    NotFound,
+    /// It is there, but has not set itself up.
+    #[error("the kernel is in the machine's memory, and not through its boot")]
+    Boots,
     /// It does not know its CPUs.
     #[error("the kernel says that it has {0} CPUs: is it through its boot?")]
     Cpus(u32),

@@ -1,14 +1,13 @@
 //! A kernel, found in the memory of a machine.
 //!
 //! ```text
-//! Image (link addresses) ─┐
-//! Memory (physical)      ─┼─Kernel::open─▶ slide, root of the page tables, direct map, per-CPU offsets
-//! CR3 of the CPUs        ─┘                   symbol, per_cpu ──▶ Gva ──read──▶ bytes
+//! Image (link addresses) ─┬─Kernel::open─▶ slide, root of the page tables, direct map, per-CPU offsets
+//! Memory (physical)      ─┘                   symbol, per_cpu ──▶ Gva ──read──▶ bytes
 //! ```
 //!
-//! It is found without a search through memory. A kernel that nothing moved lies where its image says; else the page tables of any CPU tell
-//! the slide: the first page of 2 MiB that is mapped above `__START_KERNEL_map` is `_text` (arch/x86/kernel/head64.c, `__startup_64`). Either
-//! is believed only if `linux_banner` is there, word for word.
+//! Memory is all that it takes to find it. A kernel that nothing moved lies where its image says. KASLR moves it in physical memory and in virtual
+//! addresses, each by multiples of 2 MiB: it is where `linux_banner` stands word for word, `init_top_pgt` is in it, and the first page of
+//! 2 MiB that this maps above `__START_KERNEL_map` is `_text` (arch/x86/kernel/head64.c, `__startup_64`).
 
 use crate::error::{KernelError, ReadError};
 use crate::image::Image;
@@ -24,9 +23,8 @@ use std::sync::Arc;
 const KERNEL_MAP: Range<u64> = 0xffff_ffff_8000_0000..0xffff_ffff_c000_0000;
 /// Images begin at multiples of it.
 const ALIGNMENT: usize = 2 << 20;
-/// Bits of CR3 that are an address, and the one that tells the user's tables from the kernel's with page-table isolation.
-const CR3_ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-const CR3_USER: u64 = 1 << 12;
+/// `system_state` until the first task is scheduled (include/linux/kernel.h).
+const SYSTEM_BOOTING: u32 = 0;
 /// Without `page_offset_base`: `__PAGE_OFFSET_BASE_L4`.
 const PAGE_OFFSET: u64 = 0xffff_8880_0000_0000;
 /// No machine has more memory in the direct map.
@@ -50,47 +48,36 @@ pub struct Kernel {
     per_cpu: Vec<u64>,
 }
 
-/// Where a kernel was found.
-struct Found {
-    format: &'static Format,
-    root: Gpa,
-    slide: u64,
-    text_at: Gpa,
-}
-
 impl Kernel {
-    /// Finds the kernel of `image` in `memory`. `cr3` is what CPUs of the machine have there; a kernel that was not moved is found
-    /// without any.
+    /// Finds the kernel of `image` in `memory`.
     ///
     /// # Errors
-    /// It is not there, or has no per-CPU areas yet.
-    pub fn open(image: Arc<Image>, memory: Arc<dyn Memory>, cr3: &[u64]) -> Result<Self, KernelError> {
+    /// It is not there, or not through its boot.
+    pub fn open(image: Arc<Image>, memory: Arc<dyn Memory>) -> Result<Self, KernelError> {
         let linked = |name: &'static str| match image.symbols().find(name) {
             Some(Address::Linked(at)) => Ok(at),
             _ => Err(KernelError::NoSymbol(name)),
         };
         let (init_top_pgt, end) = (linked("init_top_pgt")?, linked("_end")?);
-        let unmoved = Gpa(image.unmoved(init_top_pgt));
-        let found = [&X86_64_4_LEVELS, &X86_64_5_LEVELS].into_iter().find_map(|format| {
-            let moved = || cr3.iter().find_map(|cr3| moved(&image, &*memory, format, *cr3));
-            verified(&image, &*memory, format, unmoved, 0).or_else(moved)
-        });
-        let found = found.ok_or(KernelError::NotFound { tables: cr3.len() })?;
-        let text = image.text();
-        let mut kernel = Self {
+        let (mut seen, mut found) = (false, None);
+        for text_at in places(&image, &*memory).filter(|at| is_at(&image, &*memory, *at)) {
+            seen = true;
             // The kernel's own table: those of processes come and go.
-            root: Gpa(found.text_at.0.wrapping_add(init_top_pgt.wrapping_sub(text))),
-            format: found.format,
-            slide: found.slide,
-            text: text.wrapping_add(found.slide)..end.wrapping_add(found.slide),
-            text_at: found.text_at,
-            direct_map: None,
-            per_cpu: Vec::new(),
-            image,
-            memory,
-        };
-        if kernel.walk(Gva(kernel.text.start)).ok().flatten().map(|(at, _)| at) != Some(found.text_at) {
-            kernel.root = found.root;
+            let root = Gpa(text_at.0.wrapping_add(init_top_pgt.wrapping_sub(image.text())));
+            let slide = |format| Some((format, root, text_at, slide(&image, &*memory, format, root, text_at)?));
+            found = [&X86_64_4_LEVELS, &X86_64_5_LEVELS].into_iter().find_map(slide);
+            if found.is_some() {
+                break;
+            }
+        }
+        let nowhere = if seen { KernelError::Boots } else { KernelError::NotFound };
+        let (format, root, text_at, slide) = found.ok_or(nowhere)?;
+        let text = image.text().wrapping_add(slide)..end.wrapping_add(slide);
+        let mut kernel =
+            Self { image, memory, format, root, slide, text, text_at, direct_map: None, per_cpu: Vec::new() };
+        // Before, CPUs have no areas of their own, and the direct map may not be complete.
+        if kernel.half(kernel.symbol("system_state")?)? == SYSTEM_BOOTING {
+            return Err(KernelError::Boots);
         }
         let base = kernel.symbol("page_offset_base").and_then(|at| kernel.word(at)).unwrap_or(PAGE_OFFSET);
         let seen = kernel.walk(Gva(base.wrapping_add(kernel.text_at.0))).ok().flatten();
@@ -226,19 +213,24 @@ impl Kernel {
     }
 }
 
-/// The kernel with this root and slide, if it is the one of the image.
-fn verified(image: &Image, memory: &dyn Memory, format: &'static Format, root: Gpa, slide: u64) -> Option<Found> {
-    let text_at = format.translate(memory, root, Gva(image.text()).plus(slide)).ok()??.at;
-    let mut seen = vec![0; image.banner().len()];
-    memory.read(Gpa(text_at.0.checked_add(image.banner_at() - image.text())?), &mut seen).ok()?;
-    (seen == image.banner()).then_some(Found { format, root, slide, text_at })
+/// Where the image may lie: first where it is linked.
+fn places<'a>(image: &Image, memory: &'a dyn Memory) -> impl Iterator<Item = Gpa> + 'a {
+    let steps = memory.ranges().into_iter().flat_map(|(start, bytes)| {
+        (start.0.next_multiple_of(ALIGNMENT as u64)..start.0.saturating_add(bytes)).step_by(ALIGNMENT)
+    });
+    std::iter::once(image.unmoved(image.text())).chain(steps).map(Gpa)
 }
 
-/// The kernel with this CR3, wherever KASLR put it.
-fn moved(image: &Image, memory: &dyn Memory, format: &'static Format, cr3: u64) -> Option<Found> {
-    [cr3 & CR3_ADDRESS & !CR3_USER, cr3 & CR3_ADDRESS].into_iter().find_map(|root| {
-        let is_mapped = |at: &u64| matches!(format.translate(memory, Gpa(root), Gva(*at)), Ok(Some(_)));
-        let start = KERNEL_MAP.step_by(ALIGNMENT).find(is_mapped)?;
-        verified(image, memory, format, Gpa(root), start.wrapping_sub(image.text()))
-    })
+fn is_at(image: &Image, memory: &dyn Memory, text_at: Gpa) -> bool {
+    let mut seen = vec![0; image.banner().len()];
+    let banner_at = text_at.0.checked_add(image.banner_at() - image.text());
+    banner_at.is_some_and(|at| memory.read(Gpa(at), &mut seen).is_ok()) && seen == image.banner()
+}
+
+/// How far the table at `root` has moved the image from its link addresses, if it maps it.
+fn slide(image: &Image, memory: &dyn Memory, format: &Format, root: Gpa, text_at: Gpa) -> Option<u64> {
+    let mapped = |at: u64| format.translate(memory, root, Gva(at)).ok().flatten().map(|mapping| mapping.at);
+    let starts = std::iter::once(image.text()).chain(KERNEL_MAP.step_by(ALIGNMENT));
+    let start = starts.into_iter().find(|start| mapped(*start) == Some(text_at))?;
+    Some(start.wrapping_sub(image.text()))
 }

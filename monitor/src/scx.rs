@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn queues_are_listed_with_their_tasks_but_without_cursors() {
-        let kernel = machine().open(&types(), &[]).expect("is there");
+        let kernel = machine().open(&types()).expect("is there");
         let scx = Scx::of(&kernel).expect("belongs together").expect("is there");
         let root = scx.scx_root(&kernel).expect("is readable").expect("is attached");
         assert_eq!((scx.state(&kernel).expect("is readable").as_str(), root), ("SCX_ENABLED", direct(0x8000)));
@@ -332,7 +332,7 @@ mod tests {
         let dsqs = |at: u64, word: u64| {
             let mut machine = machine();
             machine.memory.put(at, word);
-            let kernel = machine.open(&types(), &[]).expect("is there");
+            let kernel = machine.open(&types()).expect("is there");
             let scx = Scx::of(&kernel).expect("belongs together").expect("is there");
             scx.dsqs(&kernel, direct(0x8000)).map(|(dsqs, end)| (dsqs.len(), end)).map_err(|error| error.to_string())
         };
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_kernel_without_sched_ext_has_none() {
-        let kernel = Machine::new(LOADED_AT, 0).open(&types(), &[]).expect("is there");
+        let kernel = Machine::new(LOADED_AT, 0).open(&types()).expect("is there");
         assert!(Scx::of(&kernel).expect("is no error").is_none());
     }
 }

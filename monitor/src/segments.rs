@@ -9,11 +9,18 @@ pub trait Memory: Send + Sync {
     /// # Errors
     /// A part of the range is no memory, or the host cannot read it.
     fn read(&self, at: Gpa, into: &mut [u8]) -> Result<(), MemoryError>;
+
+    /// Where there is memory, as start and bytes.
+    fn ranges(&self) -> Vec<(Gpa, u64)>;
 }
 
 impl Memory for GuestMemory {
     fn read(&self, at: Gpa, into: &mut [u8]) -> Result<(), MemoryError> {
         Self::read(self, at, into)
+    }
+
+    fn ranges(&self) -> Vec<(Gpa, u64)> {
+        Self::ranges(self).collect()
     }
 }
 

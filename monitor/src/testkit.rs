@@ -25,6 +25,10 @@ impl Memory for Fake {
         into.copy_from_slice(from.ok_or(hole)?);
         Ok(())
     }
+
+    fn ranges(&self) -> Vec<(Gpa, u64)> {
+        vec![(Gpa(0), self.0.len() as u64)]
+    }
 }
 
 impl Fake {
@@ -128,6 +132,7 @@ impl Machine {
             ("__start_BTF", 0x200),
             ("nr_cpu_ids", 0x10_0000),
             ("__per_cpu_offset", 0x10_0008),
+            ("system_state", 0x10_0100),
             ("init_task", 0x10_1000),
             ("init_top_pgt", 0x10_2000),
             ("runqueues", 0x10_4000),
@@ -148,6 +153,7 @@ impl Machine {
         memory.put(0x3000 + index(text, 21), text_at | 0x83);
         memory.put(top + index(DIRECT, 39), 0x4003);
         memory.put(0x4000 + index(DIRECT, 30), 0x83);
+        machine.put("system_state", 1);
         machine.put("nr_cpu_ids", 2);
         machine.put("__per_cpu_offset", 0x2000);
         memory_put_second(&mut machine, 0x3000);
@@ -162,11 +168,6 @@ impl Machine {
 
     pub(crate) fn put(&mut self, name: &str, word: u64) {
         self.memory.put(self.at(name), word);
-    }
-
-    /// CR3 of its CPUs.
-    pub(crate) fn cr3(&self) -> u64 {
-        self.at("init_top_pgt") | 0x18
     }
 
     pub(crate) fn image(&self, types: &BtfWriter) -> Image {
@@ -187,8 +188,8 @@ impl Machine {
         Image::of(&read, &code).expect("is a kernel")
     }
 
-    pub(crate) fn open(&self, types: &BtfWriter, cr3: &[u64]) -> Result<Kernel, KernelError> {
-        Kernel::open(Arc::new(self.image(types)), Arc::new(self.memory.clone()), cr3)
+    pub(crate) fn open(&self, types: &BtfWriter) -> Result<Kernel, KernelError> {
+        Kernel::open(Arc::new(self.image(types)), Arc::new(self.memory.clone()))
     }
 }
 

@@ -58,19 +58,13 @@ fn types() -> BtfWriter {
 
 #[test]
 fn a_kernel_is_found_where_it_is_linked_and_where_it_was_moved_to() {
-    let unmoved = Machine::new(LOADED_AT, 0).open(&types(), &[]).expect("is there");
+    let unmoved = Machine::new(LOADED_AT, 0).open(&types()).expect("is there");
     assert_eq!((unmoved.slide(), unmoved.cpus()), (0, 2));
     assert_eq!(unmoved.symbol("init_task").expect("is a symbol"), Gva(LINKED_AT + 0x10_1000));
-    let moved = Machine::new(0x120_0000, 0x1a0_0000);
-    let error = moved.open(&types(), &[0x9000]).map(|_| ()).expect_err("is not there").to_string();
-    assert!(
-        error.starts_with("the kernel is not in the machine's memory, neither where it is linked nor where 1"),
-        "{error}"
-    );
-    // The second is what a CPU has in user space with page-table isolation.
-    for cr3 in [moved.cr3(), moved.cr3() | 0x1000] {
-        let kernel = moved.open(&types(), &[0x9000, cr3]).expect("is there");
-        assert_eq!(kernel.slide(), 0x1a0_0000);
+    // Physical and virtual addresses move by themselves.
+    for (text_at, slide) in [(0x120_0000, 0x1a0_0000), (0x120_0000, 0), (LOADED_AT, 0x1a0_0000)] {
+        let kernel = Machine::new(text_at, slide).open(&types()).expect("is there");
+        assert_eq!(kernel.slide(), slide);
         let at = kernel.symbol("runqueues").expect("is a symbol");
         assert_eq!(kernel.symbol_at(at.plus(7)), Some(("runqueues".into(), 7)));
         assert_eq!(kernel.per_cpu("runqueues", 1).expect("is there"), at.plus(0x3000));
@@ -90,11 +84,17 @@ fn another_kernel_or_one_that_boots_is_refused() {
     let mut other = Machine::new(LOADED_AT, 0);
     let banner = other.at("linux_banner");
     other.memory.write(banner, b"Linux version 9.9.8");
-    assert!(matches!(other.open(&types(), &[other.cr3()]), Err(KernelError::NotFound { tables: 1 })));
+    assert!(matches!(other.open(&types()), Err(KernelError::NotFound)));
+    // It is there, without page tables of its own; with them, but before its first task.
+    for (name, offset) in [("init_top_pgt", 511 * 8), ("system_state", 0)] {
+        let mut early = Machine::new(LOADED_AT, 0);
+        early.memory.put(early.at(name) + offset, 0);
+        assert!(matches!(early.open(&types()), Err(KernelError::Boots)), "{name}");
+    }
     for cpus in [0, 1 << 20] {
         let mut early = Machine::new(LOADED_AT, 0);
         early.put("nr_cpu_ids", cpus);
-        assert!(matches!(early.open(&types(), &[]), Err(KernelError::Cpus(_))), "{cpus}");
+        assert!(matches!(early.open(&types()), Err(KernelError::Cpus(_))), "{cpus}");
     }
 }
 
@@ -151,7 +151,7 @@ fn with_tasks() -> Machine {
 #[test]
 fn all_threads_are_on_the_lists() {
     let machine = with_tasks();
-    let kernel = machine.open(&types(), &[]).expect("is there");
+    let kernel = machine.open(&types()).expect("is there");
     let all = Tasks::of(&kernel).and_then(|tasks| tasks.all(&kernel)).expect("are readable");
     let seen: Vec<_> = all.tasks.iter().map(|task| (task.pid, task.tgid, task.comm.as_str(), task.is_kernel)).collect();
     assert_eq!(seen, [(1, 1, "init", false), (2, 1, "worker", false), (3, 3, "kthreadd", true)]);
@@ -169,13 +169,13 @@ fn lists_of_tasks_that_changed_are_torn() {
     for (at, word) in [(0x8438, 0), (0x8248, 0), (0x8430, direct(0x8030).0)] {
         let mut machine = with_tasks();
         machine.memory.put(at, word);
-        let kernel = machine.open(&types(), &[]).expect("is there");
+        let kernel = machine.open(&types()).expect("is there");
         let all = Tasks::of(&kernel).and_then(|tasks| tasks.all(&kernel)).expect("are readable");
         assert_eq!(all.end, End::Torn, "{at:#x}");
     }
     let mut machine = with_tasks();
     machine.memory.put(0x8030, 0xdead_0000_0000_0100);
-    let kernel = machine.open(&types(), &[]).expect("is there");
+    let kernel = machine.open(&types()).expect("is there");
     let error = Tasks::of(&kernel).and_then(|tasks| tasks.all(&kernel)).expect_err("leads nowhere");
     assert_eq!(error.to_string(), "the kernel has nothing mapped at 0xdead0000000000d0");
 }
@@ -192,7 +192,7 @@ fn a_runqueue_is_read_with_its_task() {
         machine.memory.put(rq + 0x1000 + offset, word);
     }
     let image = Arc::new(machine.image(&types()));
-    let kernel = Kernel::open(image.clone(), Arc::new(machine.memory.clone()), &[]).expect("is there");
+    let kernel = Kernel::open(image.clone(), Arc::new(machine.memory.clone())).expect("is there");
     let runqueues = Runqueues::of(&kernel).expect("are there");
     let curr = Current { at: direct(0x8400), pid: 3, comm: "kthreadd".into() };
     let expected = Runqueue { cpu: 0, nr_running: 1, clock: 77, curr, scx: None };
@@ -203,12 +203,12 @@ fn a_runqueue_is_read_with_its_task() {
     machine.memory.write(0x8000, &[1]);
     for curr in [direct(0x8000), Gva(0x9000)] {
         machine.memory.put(rq + 16, curr.0);
-        let kernel = Kernel::open(image.clone(), Arc::new(machine.memory.clone()), &[]).expect("is there");
+        let kernel = Kernel::open(image.clone(), Arc::new(machine.memory.clone())).expect("is there");
         let error = runqueues.read(&kernel, 0).expect_err("is torn").to_string();
         assert_eq!(error, "the task that a CPU runs was another one each time that it was read");
     }
     machine.memory.put(rq + 16, direct(0x8600).0);
-    let kernel = Kernel::open(image, Arc::new(machine.memory), &[]).expect("is there");
+    let kernel = Kernel::open(image, Arc::new(machine.memory)).expect("is there");
     assert_eq!(runqueues.read(&kernel, 0).expect("is readable").curr.comm, "swapper/0");
 }
 
@@ -224,7 +224,7 @@ fn a_tree_is_walked_down_and_never_back() {
         machine.memory.put(leaf + 8 + 8 * slot, entry);
     }
     let entries = |machine: &Machine| {
-        let kernel = machine.open(&types(), &[]).expect("is there");
+        let kernel = machine.open(&types()).expect("is there");
         XArray::of(&kernel).expect("is a type").entries(&kernel, direct(head))
     };
     assert_eq!(entries(&machine).expect("is a tree"), [(64, direct(0xc000)), (67, direct(0xd000))]);
@@ -247,7 +247,7 @@ proptest! {
             machine.memory.put(at & !7, if word & 8 == 0 { direct(0x8000 + word % 0x600).0 } else { word });
         }
         let image = IMAGE.get_or_init(|| Arc::new(machine.image(&types()))).clone();
-        let kernel = Kernel::open(image, Arc::new(machine.memory), &[]).expect("is there");
+        let kernel = Kernel::open(image, Arc::new(machine.memory)).expect("is there");
         let _ = Tasks::of(&kernel).expect("is a type").all(&kernel).map(|all| assert!(all.tasks.len() <= 1 << 17));
         let _ = Runqueues::of(&kernel).expect("is a type").read(&kernel, 0);
         let _ = XArray::of(&kernel).expect("is a type").entries(&kernel, direct(0x8030));

@@ -35,7 +35,7 @@ fn look(kernel: &Path, save: &Path, topology: &Topology) {
     let saved = SavedMachine::unpack(save, directory.path()).expect("is a save");
     let memory = saved.memory(topology).expect("has memory");
     let (image, opening) = timed(|| Arc::new(Image::open(kernel).expect("has symbols and types")));
-    let (kernel, finding) = timed(|| Kernel::open(image, Arc::new(memory), &[]).expect("is there"));
+    let (kernel, finding) = timed(|| Kernel::open(image, Arc::new(memory)).expect("is there"));
     println!("  {} symbols; opened in {opening:?}, found in {finding:?}", kernel.image().symbols().count());
     assert_eq!(kernel.cpus(), topology.cpus() as usize);
     tasks(&kernel);

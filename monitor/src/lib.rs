@@ -7,7 +7,7 @@
 //! image         what an image tells about every machine that runs it; opened once a kernel
 //! kernel        image + memory: virtual reads, symbols where they are, per-CPU variables
 //! object        fields by path; several fields with one read
-//! runqueue, task, scx, bpf, unwind   one subsystem each, with the kernel's own names
+//! runqueue, task, scx, bpf, clock, unwind   one subsystem each, with the kernel's own names
 //! ```
 //!
 //! Everything that is read is an allegation: walks are bounded, lists are believed only where nodes point back, numbers that cannot be are
@@ -16,6 +16,7 @@
 
 mod bpf;
 mod bpf_symbols;
+mod clock;
 mod dump;
 mod error;
 mod image;
@@ -36,6 +37,7 @@ mod unwind;
 mod xarray;
 
 pub use bpf::{Element, Map, Maps};
+pub use clock::{Clock, Monotonic};
 pub use dump::dump;
 pub use error::{KernelError, ReadError};
 pub use image::{Image, ImageError};

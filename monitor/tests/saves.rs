@@ -4,7 +4,7 @@
 //! between them. Where `scx_ktstr` is attached to a machine, its map `ktstr_control` has the number of CPUs and of LLCs.
 
 use ktstr_model::{Dump, Sample, Topology};
-use ktstr_monitor::{dump, AllTasks, End, Image, Kernel, Maps, Runqueues, Scx, Task, Tasks, Unwinder};
+use ktstr_monitor::{dump, AllTasks, Clock, End, Image, Kernel, Maps, Runqueues, Scx, Task, Tasks, Unwinder};
 use ktstr_vmm::SavedMachine;
 use rustix::time::{clock_gettime, ClockId};
 use std::path::Path;
@@ -38,6 +38,7 @@ fn look(kernel: &Path, save: &Path, topology: &Topology) {
     let (kernel, finding) = timed(|| Kernel::open(image, Arc::new(memory)).expect("is there"));
     println!("  {} symbols; opened in {opening:?}, found in {finding:?}", kernel.image().symbols().count());
     assert_eq!(kernel.cpus(), topology.cpus() as usize);
+    clock(&kernel);
     tasks(&kernel);
     let Some(scx) = Scx::of(&kernel).expect("belongs together") else { return };
     let root = scx.scx_root(&kernel).expect("is readable");
@@ -56,6 +57,13 @@ fn look(kernel: &Path, save: &Path, topology: &Topology) {
         let cpus = control.elements.iter().find(|element| element.key == "1").expect("is there");
         assert_eq!(cpus.fields, [(String::new(), topology.cpus().to_string())]);
     }
+}
+
+/// The clock of the kernel and those of its runqueues were updated within the last seconds.
+fn clock(kernel: &Kernel) {
+    let clock = Clock::of(kernel).and_then(|clock| clock.monotonic(kernel, None)).expect("is readable");
+    let rq = Runqueues::of(kernel).and_then(|runqueues| runqueues.read(kernel, 0)).expect("is readable");
+    assert!(!clock.is_now && clock.at.abs_diff(rq.clock) < 3_000_000_000, "{clock:?} {rq:?}");
 }
 
 /// All tasks of a machine that has stopped itself: the one that did so runs, no other does.

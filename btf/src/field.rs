@@ -189,6 +189,11 @@ impl Btf {
         Ok(Field { hops: place.hops, offset: place.offset + within_byte, shape })
     }
 
+    /// A whole value of a type; `None`: it has no size.
+    pub fn whole(&self, id: TypeId) -> Option<Field> {
+        Some(Field { hops: Vec::new(), offset: 0, shape: self.shape(id, None)? })
+    }
+
     /// What a pointer points to.
     fn pointee(&self, id: TypeId) -> Option<TypeId> {
         self.resolved(id).filter(|(_, record)| record.kind == Kind::Pointer).map(|(_, record)| TypeId(record.word))

@@ -63,6 +63,11 @@ impl Map {
     pub fn is_per_cpu(&self) -> bool {
         matches!(self.kind, PERCPU_HASH | PERCPU_ARRAY | LRU_PERCPU_HASH)
     }
+
+    /// Whether its keys are indices.
+    pub fn is_array(&self) -> bool {
+        matches!(self.kind, ARRAY | PERCPU_ARRAY)
+    }
 }
 
 /// In the order in which [`Maps::map`] takes them.
@@ -117,7 +122,7 @@ impl Maps {
             n_buckets: table.field("n_buckets")?,
             table_span: table.span(),
             // A list's head and a lock.
-            bucket_bytes: bucket.unwrap_or(16),
+            bucket_bytes: bucket.unwrap_or(16).clamp(8, 256),
             key: offset("htab_elem", "key")?,
         })
     }
@@ -205,9 +210,12 @@ impl Maps {
         if buckets > ELEMENTS_MAX || map.key_bytes > ELEMENTS_MAX {
             return Err(too_many(buckets));
         }
+        // Most buckets are empty, so all of them are read at once.
+        let mut heads = vec![0; (buckets * self.bucket_bytes) as usize];
+        kernel.read(Gva(table.number(&self.buckets)), &mut heads)?;
         let mut elements = Vec::new();
-        for bucket in 0..buckets {
-            let mut at = kernel.word(Gva(table.number(&self.buckets)).plus(bucket * self.bucket_bytes))?;
+        for head in heads.chunks(self.bucket_bytes as usize) {
+            let mut at = head.first_chunk().copied().map_or(1, u64::from_le_bytes);
             while at & 1 == 0 {
                 if elements.len() as u64 > ELEMENTS_MAX {
                     return Err(too_many(elements.len() as u64));

@@ -20,8 +20,15 @@ pub enum KernelError {
     #[error("the kernel says that it has {0} CPUs: is it through its boot?")]
     Cpus(u32),
     /// Its memory cannot be read.
-    #[error("the kernel's per-CPU areas cannot be read")]
+    #[error("the kernel cannot be read")]
     Read(#[from] ReadError),
+}
+
+impl KernelError {
+    /// Whether it may be there later, in a machine that boots.
+    pub fn is_early(&self) -> bool {
+        !matches!(self, Self::NoSymbol(_) | Self::Read(ReadError::NoSymbol(_) | ReadError::Field(_)))
+    }
 }
 
 /// Something in a kernel that cannot be read.

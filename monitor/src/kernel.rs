@@ -107,6 +107,11 @@ impl Kernel {
         self.image.btf()
     }
 
+    /// Whether it is still there: memory of a machine that is gone cannot be read, or not as before.
+    pub fn is_there(&self) -> bool {
+        is_at(&self.image, &*self.memory, self.text_at)
+    }
+
     /// How far KASLR has moved it.
     pub fn slide(&self) -> u64 {
         self.slide

@@ -8,6 +8,8 @@
 //! kernel        image + memory: virtual reads, symbols where they are, per-CPU variables
 //! object        fields by path; several fields with one read
 //! runqueue, task, scx, bpf, clock, unwind   one subsystem each, with the kernel's own names
+//! series        a scheduler's variables by the names of maps and fields
+//! sampler       all of it as a sample, again and again
 //! ```
 //!
 //! Everything that is read is an allegation: walks are bounded, lists are believed only where nodes point back, numbers that cannot be are
@@ -25,8 +27,10 @@ mod list;
 mod object;
 mod page_table;
 mod runqueue;
+mod sampler;
 mod scx;
 mod segments;
+mod series;
 mod symbols;
 mod task;
 #[cfg(test)]
@@ -46,6 +50,7 @@ pub use list::End;
 pub use object::Object;
 pub use page_table::{Format, Gva, Mapping, AARCH64_16K, AARCH64_4K, AARCH64_64K, X86_64_4_LEVELS, X86_64_5_LEVELS};
 pub use runqueue::{Current, Runqueue, Runqueues, ScxRunqueue};
+pub use sampler::Sampler;
 pub use scx::{Dsq, Scx};
 pub use segments::Memory;
 pub use symbols::{Address, Symbols};

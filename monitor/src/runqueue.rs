@@ -18,6 +18,10 @@ pub struct Runqueue {
     pub cpu: usize,
     /// Runnable tasks, the current one among them.
     pub nr_running: u64,
+    /// Tasks that sleep and that EEVDF still has in its queue (`sched_delayed`): `nr_running` counts them.
+    pub delayed: u64,
+    /// `rq_sched_info`: how long its tasks have waited, and how often one began to run; none without CONFIG_SCHEDSTATS.
+    pub sched_info: Option<[u64; 2]>,
     /// Its clock in nanoseconds; it stands while the CPU is idle.
     pub clock: u64,
     /// Who runs.
@@ -56,6 +60,8 @@ pub struct Runqueues {
     clock: Slot,
     curr: Slot,
     idle: Slot,
+    cfs: Option<[Slot; 2]>,
+    sched_info: Option<[Slot; 2]>,
     scx: Option<[Slot; 3]>,
     task: Span,
     task_numbers: [Slot; 2],
@@ -78,6 +84,9 @@ impl Runqueues {
             clock: rq.field("clock")?,
             curr: rq.field("curr")?,
             idle: rq.field("idle")?,
+            // With delayed dequeue, 6.12.
+            cfs: present(rq.fields(["cfs.h_nr_queued", "cfs.h_nr_runnable"]))?,
+            sched_info: present(rq.fields(["rq_sched_info.run_delay", "rq_sched_info.pcount"]))?,
             // None without CONFIG_SCHED_CLASS_EXT.
             scx: present(rq.fields(["scx.nr_running", "scx.flags", "scx.local_dsq.nr"]))?,
             span: rq.span(),
@@ -86,6 +95,11 @@ impl Runqueues {
             task: task.span(),
             rqs,
         })
+    }
+
+    /// Whether the kernel has `rq_sched_info`.
+    pub fn has_sched_info(&self) -> bool {
+        self.sched_info.is_some()
     }
 
     /// `cpu_rq(cpu)`.
@@ -134,6 +148,9 @@ impl Runqueues {
             None => None,
         };
         let nr_running = count("rq.nr_running", &self.nr_running)?;
-        Ok(Runqueue { cpu, nr_running, clock: rq.number(&self.clock), curr, scx })
+        let queued = self.cfs.as_ref().map(|slots| rq.numbers(slots));
+        let delayed = queued.map_or(0, |[queued, runnable]| queued.saturating_sub(runnable).min(nr_running));
+        let sched_info = self.sched_info.as_ref().map(|slots| rq.numbers(slots));
+        Ok(Runqueue { cpu, nr_running, delayed, sched_info, clock: rq.number(&self.clock), curr, scx })
     }
 }

@@ -132,6 +132,11 @@ impl Scx {
         })
     }
 
+    /// Names of the events that the kernel counts.
+    pub fn event_names(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().map(|event| event.name.as_str())
+    }
+
     /// Names and counts of the scheduler's events, summed over all CPUs.
     ///
     /// # Errors
@@ -140,7 +145,7 @@ impl Scx {
         let pointer = Gva(self.sched.read(kernel, sched)?.number(&self.per_cpu));
         let end = |event: &Member| event.field.offset + event.field.shape.bytes(kernel.btf()).unwrap_or_default();
         let mut content = vec![0; self.events.iter().map(end).max().unwrap_or_default() as usize];
-        let mut sums: Vec<(&str, i64)> = self.events.iter().map(|event| (event.name.as_str(), 0)).collect();
+        let mut sums: Vec<(&str, i64)> = self.event_names().map(|name| (name, 0)).collect();
         for cpu in 0..kernel.cpus() {
             kernel.read(kernel.of_cpu(pointer, cpu)?.plus(self.per_cpu_offset), &mut content)?;
             for ((_, sum), Member { field: Field { offset, shape, .. }, .. }) in sums.iter_mut().zip(&self.events) {
@@ -183,7 +188,11 @@ impl Scx {
         self.dsq(kernel, rq.plus(self.local_dsq))
     }
 
-    fn dsq(&self, kernel: &Kernel, at: Gva) -> Result<Dsq, ReadError> {
+    /// The queue at an address, local ones, too.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn dsq(&self, kernel: &Kernel, at: Gva) -> Result<Dsq, ReadError> {
         let [id, nr] = self.dsq.read(kernel, at)?.numbers(&self.dsq_numbers);
         Ok(Dsq { at, id, nr })
     }

@@ -13,6 +13,10 @@ const TASKS_MAX: usize = 1 << 16;
 const ATTEMPTS: usize = 3;
 /// PF_KTHREAD (include/linux/sched.h).
 const PF_KTHREAD: u64 = 0x0020_0000;
+/// JOBCTL_TRAP_FREEZE (include/linux/sched/jobctl.h): its cgroup is to be frozen.
+const JOBCTL_TRAP_FREEZE: u64 = 1 << 23;
+/// SCHED_NORMAL, SCHED_BATCH, SCHED_IDLE (include/uapi/linux/sched.h): the policies for which `cpu.max` holds.
+const FAIR: [u32; 3] = [0, 3, 5];
 
 /// One thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +51,13 @@ pub struct Task {
     pub last_queued: u64,
     /// `se.sum_exec_runtime`: nanoseconds on CPUs in all.
     pub runtime: u64,
+    /// Whether the freezer of cgroups stopped it, and has not let it go. One that was let go and did not run since says that it is frozen, too.
+    pub is_frozen: bool,
     /// What sched_ext knows of it, if the kernel has that.
     pub scx: Option<ScxTask>,
+    /// `throttled`, from 6.18 on: it used up its `cpu.max` itself. Before, all of its `cfs_rq` did.
+    pub(crate) throttled: Option<bool>,
+    pub(crate) cfs_rq: Gva,
 }
 
 /// `struct sched_ext_entity`.
@@ -115,6 +124,10 @@ pub struct Tasks {
     allowed: Slot,
     mask_words: usize,
     numbers: [Slot; 12],
+    frozen: Option<[Slot; 2]>,
+    throttled: Option<Slot>,
+    cfs_rq: Option<Slot>,
+    throttle_count: Option<u64>,
     scx: Option<[Slot; 6]>,
 }
 
@@ -135,6 +148,10 @@ impl Tasks {
             allowed: task.field("cpus_mask")?,
             mask_words: kernel.cpus().div_ceil(64),
             numbers: task.fields(NUMBERS)?,
+            frozen: present(task.fields(["frozen", "jobctl"]))?,
+            throttled: present(task.field("throttled"))?,
+            cfs_rq: present(task.field("se.cfs_rq"))?,
+            throttle_count: present(kernel.btf().field("cfs_rq", "throttle_count"))?.map(|field| field.offset),
             scx: present(task.fields(SCX))?,
             span: task.span(),
         })
@@ -146,6 +163,19 @@ impl Tasks {
     /// Its memory cannot be read.
     pub fn read(&self, kernel: &Kernel, at: Gva) -> Result<Task, ReadError> {
         Ok(self.task(at, &self.span.read(kernel, at)?))
+    }
+
+    /// Whether a task may not run because its cgroup, or one above, has used up its `cpu.max`.
+    ///
+    /// # Errors
+    /// Its runqueue cannot be read.
+    pub fn is_throttled(&self, kernel: &Kernel, task: &Task) -> Result<bool, ReadError> {
+        match (task.throttled, self.throttle_count) {
+            _ if !FAIR.contains(&task.policy) => Ok(false),
+            (Some(throttled), _) => Ok(throttled),
+            (None, Some(offset)) if task.cfs_rq != Gva(0) => Ok(kernel.half(task.cfs_rq.plus(offset))? != 0),
+            (None, _) => Ok(false),
+        }
     }
 
     /// All tasks but the idle ones. While the guest runs they come and go: the lists are walked again if they do, a few times.
@@ -199,6 +229,7 @@ impl Tasks {
             let [flags, runnable_at, dsq, slice, dsq_vtime, weight] = content.numbers(slots);
             ScxTask { flags, runnable_at, dsq: Gva(dsq), slice, dsq_vtime, weight }
         });
+        let frozen = self.frozen.as_ref().map(|slots| content.numbers(slots));
         Task {
             at,
             pid: pid as i32,
@@ -215,7 +246,10 @@ impl Tasks {
             runs,
             last_queued,
             runtime,
+            is_frozen: frozen.is_some_and(|[frozen, jobctl]| frozen != 0 && jobctl & JOBCTL_TRAP_FREEZE != 0),
             scx,
+            throttled: self.throttled.as_ref().map(|slot| content.number(slot) != 0),
+            cfs_rq: Gva(self.cfs_rq.as_ref().map_or(0, |slot| content.number(slot))),
         }
     }
 }

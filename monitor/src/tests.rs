@@ -195,7 +195,7 @@ fn a_runqueue_is_read_with_its_task() {
     let kernel = Kernel::open(image.clone(), Arc::new(machine.memory.clone())).expect("is there");
     let runqueues = Runqueues::of(&kernel).expect("are there");
     let curr = Current { at: direct(0x8400), pid: 3, comm: "kthreadd".into() };
-    let expected = Runqueue { cpu: 0, nr_running: 1, clock: 77, curr, scx: None };
+    let expected = Runqueue { cpu: 0, nr_running: 1, delayed: 0, sched_info: None, clock: 77, curr, scx: None };
     assert_eq!(runqueues.read(&kernel, 0).expect("is readable"), expected);
     let error = runqueues.read(&kernel, 1).expect_err("is absurd").to_string();
     assert_eq!(error, "`rq.nr_running` says 2147483647, and 4194304 is the most that can be");

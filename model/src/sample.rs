@@ -26,7 +26,7 @@ pub struct Sample {
 pub struct CpuSample {
     /// Its number.
     pub cpu: u32,
-    /// Runnable tasks of all classes, the current one among them.
+    /// Runnable tasks of all classes, the current one among them, but none that sleep and that EEVDF still has in its queue.
     pub nr_running: u32,
     /// Its clock in nanoseconds; it may stand while the CPU is idle.
     pub clock: u64,
@@ -124,6 +124,7 @@ pub struct TaskSample {
 
 /// Why a task that waits may not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Held {
     /// Its cgroup, or one above, has used up its `cpu.max`.
     Throttled,
@@ -135,8 +136,9 @@ pub enum Held {
 
 /// The value of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SeriesValue {
-    /// A number; unsigned 64-bit ones as they are.
+    /// A number; unsigned 64-bit ones as they are, and sums cut to what those or signed ones can say.
     Number(i128),
     /// There is no such map yet, or no longer.
     NoMap,

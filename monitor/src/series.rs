@@ -72,7 +72,9 @@ impl Series {
         let one = match spec.of_all {
             Some(OfAll::Min) => numbers.iter().min().copied(),
             Some(OfAll::Max) => numbers.iter().max().copied(),
-            Some(OfAll::Sum) | None => numbers.into_iter().reduce(i128::wrapping_add),
+            Some(OfAll::Sum) | None => {
+                numbers.into_iter().reduce(|sum, one| (sum + one).clamp(i64::MIN.into(), u64::MAX.into()))
+            }
         };
         Ok(one.map_or(SeriesValue::NoElement, SeriesValue::Number))
     }

@@ -16,6 +16,7 @@ load(
     "write_json",
     "write_spec",
 )
+load(":kernel.bzl", "KtstrKernelInfo")
 load(":resources.bzl", "resources")
 load(":scheduler.bzl", "KtstrSchedulerInfo")
 load(":setting.bzl", "KtstrSettingInfo")
@@ -58,6 +59,13 @@ def _label(ctx, label):
 def _profile_names(ctx):
     return [profile_name(profile) for profile in json.decode(ctx.attr.flags)] if ctx.attr.flags else [""]
 
+def _image(ctx, declared):
+    """The image of the kernel, which is read to look at guests from outside: where the runner finds it, and the file."""
+    if declared.get("monitor", True) == False:
+        return {}, []
+    image = ctx.attr.kernel[KtstrKernelInfo].image
+    return {"image": runfile(ctx, image)}, [image]
+
 def _ktstr_test_impl(ctx):
     runner = ctx.toolchains[RUNNER_TOOLCHAIN].ktstr_runner
     emulator = ctx.toolchains[EMULATOR_TOOLCHAIN].ktstr_emulator
@@ -69,10 +77,11 @@ def _ktstr_test_impl(ctx):
     spec = write_spec(ctx, declared, backend, clocks, start)
     machines, files = _machines(ctx, start, runner)
     launch, emulator_files = launch_of(ctx, spec, machines, runner, emulator, backend)
-    launch = write_json(ctx, ".launch.json", launch | {"flags": _flags(ctx)} | launch_scheduler(ctx))
+    image, image_files = _image(ctx, declared)
+    launch = write_json(ctx, ".launch.json", launch | {"flags": _flags(ctx)} | image | launch_scheduler(ctx))
     executable = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.symlink(is_executable = True, output = executable, target_file = runner.runner)
-    runfiles = ctx.runfiles([launch, spec, runner.runner, runner.agent] + files + files_of_scheduler(ctx) + emulator_files)
+    runfiles = ctx.runfiles([launch, spec, runner.runner, runner.agent] + files + image_files + files_of_scheduler(ctx) + emulator_files)
     return [
         DefaultInfo(executable = executable, files = depset([executable, launch, spec]), runfiles = runfiles),
         OutputGroupInfo(spec = depset([spec])),

@@ -1,5 +1,6 @@
 //! The files that a case is made of, read once for all cases of a target: `InputPaths ──load──▶ Inputs`.
 
+use crate::execute::in_full;
 use crate::guest_files::TooLarge;
 use crate::image::{self, KernelError, KernelInfo, OptionsError};
 use crate::planning::Contents;
@@ -9,10 +10,13 @@ use ktstr_channel::layout::PAYLOAD_BYTES_MAX;
 use ktstr_channel::{LARGE_WINDOW_BYTES, WINDOW_BYTES};
 use ktstr_model::case::Input;
 use ktstr_model::{Case, SchedulerPlan, StartMode};
+use ktstr_monitor::Image;
 use ktstr_recording::Sha256Sum;
 pub(crate) use ktstr_vmm::Emulator;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 
 /// Where the files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub(crate) struct InputPaths {
     pub(crate) emulator: Option<Emulator>,
     /// The scheduler under test, if there is one.
     pub(crate) scheduler: Option<SchedulerPaths>,
+    /// The image of the kernel, for what looks at it from outside; none: nobody does.
+    pub(crate) image: Option<PathBuf>,
 }
 
 /// Where that is what machines begin with.
@@ -80,6 +86,8 @@ pub(crate) struct Inputs {
     pub(crate) agent: Vec<u8>,
     /// The files of the scheduler under test, as they go into the window.
     pub(crate) scheduler: Option<Vec<u8>>,
+    /// The image of the kernel, for what looks at it from outside, or why it tells nothing; none: nobody looks.
+    pub(crate) image: Option<Result<Arc<Image>, String>>,
     /// Contents of all of them but the snapshots, for the key of a case.
     pub(crate) hashes: Vec<Input>,
     /// Why there is no snapshot of a machine with the scheduler attached, one a line.
@@ -164,17 +172,32 @@ pub(crate) fn load_scheduler(
 pub(crate) fn load(paths: &InputPaths, scheduler: Option<Vec<u8>>, scratch: &Path) -> Result<Inputs, InputError> {
     let agent = read("guest program", &paths.agent)?;
     // A kernel is as large as all the others together, and hashing is most of what happens before the first machine.
-    let (origin, emulator, runner) = std::thread::scope(|scope| {
+    let (origin, image, emulator, runner) = std::thread::scope(|scope| {
         let origin = scope.spawn(|| load_origin(&paths.origin, scratch));
+        let image = scope.spawn(|| paths.image.as_deref().map(load_image));
         let emulator = paths.emulator.as_ref().map(|emulator| hash_of("emulator", &emulator.binary)).transpose();
         let runner = hash_of("runner", &std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()));
-        (origin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), emulator, runner)
+        (joined(origin), joined(image), emulator, runner)
     });
     let Loaded { origin, mut hashes, unattached } = origin?;
+    let (image, of_image) = image.transpose()?.unzip();
+    if let (Origin::Snapshots { .. }, Some(sha256)) = (&origin, of_image) {
+        hashes.push(input("kernel", sha256));
+    }
     hashes.extend([input("agent", hash(&agent)), input("runner", runner?)]);
     hashes.extend(emulator?.map(|digest| input("emulator", digest)));
     hashes.extend(scheduler.iter().map(|archive| input("scheduler", hash(archive))));
-    Ok(Inputs { origin, expansion: Expansion::default(), agent, scheduler, hashes, unattached })
+    Ok(Inputs { origin, expansion: Expansion::default(), agent, scheduler, image, hashes, unattached })
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The kernel's image, opened once for all cases, and its digest.
+fn load_image(path: &Path) -> Result<(Result<Arc<Image>, String>, String), InputError> {
+    let image = Image::open(path).map(Arc::new).map_err(|error| in_full(&error));
+    Ok((image, hash_of("kernel", path)?))
 }
 
 /// What machines begin with, what it adds to the key of all cases, and why something of it is not there.

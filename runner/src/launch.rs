@@ -27,6 +27,9 @@ struct LaunchFile {
     emulator: Option<Emulator>,
     #[serde(default)]
     scheduler: Option<SchedulerFile>,
+    /// The image of the kernel, of a test that looks at it.
+    #[serde(default)]
+    image: Option<String>,
     /// What `ktstr kernel` found out about the kernel; wanted where there is a scheduler.
     #[serde(default)]
     kernel_info: Option<String>,
@@ -151,6 +154,7 @@ impl Launch {
                 agent: at(&launch.agent),
                 emulator: launch.emulator.map(|emulator| emulator.below(&root)),
                 scheduler: launch.scheduler.as_ref().map(|scheduler| scheduler.below(&root)),
+                image: launch.image.as_ref().map(at),
             },
         })
     }
@@ -205,13 +209,15 @@ mod tests {
         assert_eq!(emulator.libraries, [Path::new("/r/q/lib")]);
         let boot = OriginPaths::Boot { kernel: "/r/k/vmlinux".into(), init: "/r/_main/init".into() };
         assert_eq!(launch.inputs.origin, boot);
-        assert_eq!(launch.inputs.scheduler, None);
+        assert_eq!((launch.inputs.scheduler, launch.inputs.image), (None, None));
         let scheduler =
             r#""scheduler": {"program": "_main/scx", "libraries": ["l"], "files": {"/etc/x": "_main/x"}}, "flags""#;
         let launch = read(&JSON.replace(r#""flags""#, scheduler), Some("/r"));
         let scheduler = launch.expect("reads").inputs.scheduler.expect("has one");
         assert_eq!(scheduler.program, Path::new("/r/_main/scx"));
         assert_eq!(scheduler.files, BTreeMap::from([("/etc/x".to_owned(), "/r/_main/x".into())]));
+        let launch = read(&JSON.replace(r#""flags""#, r#""image": "k/vmlinux", "flags""#), Some("/r")).expect("reads");
+        assert_eq!(launch.inputs.image.as_deref(), Some(Path::new("/r/k/vmlinux")));
         let snapshots = JSON.replace(
             r#"{"boot": {"kernel": "k/vmlinux", "init": "_main/init"}}"#,
             r#"{"snapshots": {"1n1l2c1t": "_main/s"}}, "attached": {"1n1l2c1t": {"": "_main/a", "llc": "_main/b"}}"#,

@@ -1,6 +1,5 @@
 //! The commands that run one case again and that replay its recording, for whoever reads a report. Pure.
 
-use ktstr_model::StartMode;
 use std::path::{Path, PathBuf};
 
 /// How this run was started.
@@ -36,7 +35,7 @@ pub(crate) enum Rerun {
 pub(crate) struct ReplayWords {
     /// Directory of the recordings.
     pub(crate) directory: PathBuf,
-    /// The kernel, for cases that boot.
+    /// The kernel, for cases that boot or look at it.
     pub(crate) kernel: Vec<String>,
     /// All other inputs.
     pub(crate) inputs: Vec<String>,
@@ -61,8 +60,9 @@ impl Rerun {
         line(&words)
     }
 
-    /// The command that replays the recording of this file name, of a case that starts so; none: it is not kept anywhere.
-    pub(crate) fn replay(&self, recording: &str, start: StartMode) -> Option<String> {
+    /// The command that replays the recording of this file name, of a case that has a kernel among its inputs or not; none: it is not kept
+    /// anywhere.
+    pub(crate) fn replay(&self, recording: &str, has_kernel: bool) -> Option<String> {
         match self {
             Self::Bazel { label, flags, kept } => {
                 let file = as_users_see_it(kept.as_ref()?).join(recording).display().to_string();
@@ -73,8 +73,7 @@ impl Rerun {
             Self::Program { replay, .. } => {
                 let ReplayWords { directory, kernel, inputs } = replay.as_ref()?;
                 let file = directory.join(recording).display().to_string();
-                // A snapshot has its kernel in it.
-                let kernel = if start == StartMode::Boot { kernel.as_slice() } else { &[] };
+                let kernel = if has_kernel { kernel.as_slice() } else { &[] };
                 let replay = ["ktstr".to_owned(), "replay".to_owned(), file];
                 Some(line(&[replay.as_slice(), kernel, inputs.as_slice()].concat()))
             }
@@ -130,16 +129,16 @@ mod tests {
     fn a_recording_of_bazel_is_where_users_find_it() {
         let outputs = "/s/1/execroot/_main/bazel-out/k8-fastbuild/testlogs/x/t/shard_1_of_2/test.outputs";
         assert_eq!(
-            bazel(outputs).replay("t-1n1l1c1t-s0.ktstr", StartMode::Snapshot).as_deref(),
+            bazel(outputs).replay("t-1n1l1c1t-s0.ktstr", false).as_deref(),
             Some(
                 "cp bazel-testlogs/x/t/shard_1_of_2/test.outputs/t-1n1l1c1t-s0.ktstr . && \
                  bazel run //x:t --@ktstr//rules:clock=real -- --replay=t-1n1l1c1t-s0.ktstr"
             )
         );
-        let elsewhere = bazel("/somewhere else").replay("a.ktstr", StartMode::Boot).expect("is kept");
+        let elsewhere = bazel("/somewhere else").replay("a.ktstr", true).expect("is kept");
         assert!(elsewhere.starts_with("cp '/somewhere else/a.ktstr' . && bazel run //x:t "), "{elsewhere}");
         let nowhere = Rerun::Bazel { label: "//x:t".into(), flags: vec![], kept: None };
-        assert_eq!(nowhere.replay("a.ktstr", StartMode::Boot), None);
+        assert_eq!(nowhere.replay("a.ktstr", true), None);
     }
 
     #[test]
@@ -148,13 +147,13 @@ mod tests {
         let (kernel, inputs) = (words(["--kernel", "bzImage"]), words(["--guest", "bin"]));
         let replay = Some(ReplayWords { directory: "out".into(), kernel, inputs });
         let rerun = Rerun::Program { words: vec![], last: vec![], replay };
-        let command = |start| rerun.replay("a.ktstr", start).expect("is kept");
-        assert_eq!(command(StartMode::Boot), "ktstr replay out/a.ktstr --kernel bzImage --guest bin");
-        assert_eq!(command(StartMode::Snapshot), "ktstr replay out/a.ktstr --guest bin");
+        let command = |has_kernel| rerun.replay("a.ktstr", has_kernel).expect("is kept");
+        assert_eq!(command(true), "ktstr replay out/a.ktstr --kernel bzImage --guest bin");
+        assert_eq!(command(false), "ktstr replay out/a.ktstr --guest bin");
         let words = ["ktstr", "replay", "a.ktstr"].map(String::from).to_vec();
         let replay = Rerun::Replay { words };
         assert_eq!(replay.command("t[1n1l1c1t][s0]", None), "ktstr replay a.ktstr");
-        assert_eq!(replay.replay("a.ktstr", StartMode::Boot), None);
+        assert_eq!(replay.replay("a.ktstr", true), None);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Run<'_> {
                     execute(case, &mut |stage| reporter.report(&RunEvent::CaseStage { stage }))
                 }
             };
-            let replay = outcome.recording.as_ref().and_then(|file| self.rerun.replay(file, case.start));
+            let replay = outcome.recording.as_ref().and_then(|file| self.rerun.replay(file, has_kernel(case)));
             let case_report = outcome.report(case, self.rerun.command(&case.name, self.random_seed), replay);
             reporter.report(&RunEvent::CaseFinished { report: &case_report });
             report.verdict = report.verdict.max(case_report.verdict);
@@ -173,6 +173,10 @@ impl Outcome {
             replay,
         }
     }
+}
+
+fn has_kernel(case: &Case) -> bool {
+    case.inputs.iter().any(|input| input.name == "kernel")
 }
 
 /// What a case comes to that has no recording.

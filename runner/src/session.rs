@@ -61,6 +61,8 @@ struct Session {
     backend: Option<BackendArg>,
     emulator: Option<Emulator>,
     scheduler: Option<SchedulerPaths>,
+    /// The image of the kernel.
+    image: Option<PathBuf>,
     /// What is known of the kernel; none: the test does not ask.
     kernel: Option<KernelInfo>,
     /// Arguments of the scheduler in place of those of the declaration.
@@ -117,6 +119,7 @@ fn under_bazel(
         backend: None,
         emulator: launch.inputs.emulator,
         scheduler: launch.inputs.scheduler,
+        image: launch.inputs.image,
         kernel: launch.kernel,
         scheduler_args: vec![],
         target: protocol.target.clone(),
@@ -157,6 +160,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         backend: args.backend,
         emulator,
         scheduler,
+        image: Some(kernel.clone()),
         kernel: Some(info),
         scheduler_args: args.scheduler_args.clone(),
         target: None,
@@ -215,6 +219,7 @@ impl Session {
             agent: self.agent.clone(),
             emulator: taken.input(self.emulator.as_ref()).cloned(),
             scheduler: self.scheduler.clone(),
+            image: self.image.clone().filter(|_| planned.selected.iter().any(|case| case.monitor.is_some())),
         };
         let inputs = inputs::load(&paths, scheduler, &self.scratch).map_err(host)?;
         let mut planned = Planned { skip, ..self.plan(&spec, inputs.contents(), &taken).map_err(usage)? };

@@ -1,6 +1,7 @@
 //! One machine from its start to its end, and everything that is seen of it on the way into a recording.
 
 use super::ending::{of_exit, of_silence};
+use super::sampling::Sampling;
 use super::steal::Steal;
 use super::watch::{Silence, Watch};
 use super::{in_full, Executor};
@@ -9,7 +10,7 @@ use crate::report::Stage;
 use crate::snapshot::kernel_line;
 use ktstr_channel::{payload, RingReader, Window, WINDOW_BYTES};
 use ktstr_model::event::What;
-use ktstr_model::{Case, StartMode};
+use ktstr_model::{Case, Clock, GuestNanos, StartMode};
 use ktstr_recording::{Ending, HostEvent, HostNanos, WriteError, Writer};
 use ktstr_vmm::{command_line, Machine, MachineBackend, MachineSpec, Start, StartError};
 use std::error::Error;
@@ -21,6 +22,8 @@ const POLL: Duration = Duration::from_millis(1);
 /// How often the watch is asked and the console is read; these cost system calls.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Behind all samples.
+const FOR_EVER: GuestNanos = GuestNanos(u64::MAX);
 /// Most bytes of a console that are recorded: a kernel that prints without end must not fill the disk.
 const CONSOLE_BYTES_MAX: usize = 16 << 20;
 
@@ -63,6 +66,8 @@ pub(super) struct Attempt<'a> {
     booted: bool,
     /// What the host takes from the machine.
     steal: Steal,
+    /// What looks at the guest's kernel.
+    sampling: Sampling,
     /// Bytes of the console that are still recorded.
     console_room: usize,
 }
@@ -81,6 +86,7 @@ impl<'a> Attempt<'a> {
             on_stage,
             since: Instant::now(),
             steal: Steal::new(Instant::now()),
+            sampling: Sampling::default(),
             reader: RingReader::default(),
             booted: false,
             console_room: CONSOLE_BYTES_MAX,
@@ -109,9 +115,15 @@ impl<'a> Attempt<'a> {
             command_line: spec.command_line.clone(),
         })?;
         (self.on_stage)(Stage::Booting);
+        self.look_at(machine.as_mut(), spec.instants.is_some())?;
         let ending = self.follow(machine.as_mut(), &window)?;
         // The last messages and the last lines come with the end.
+        self.sampling.end();
         self.take_events(&window)?;
+        // A guest that ended the machine runs on a little behind its last event, and not each time as far.
+        if !matches!(ending, Ending::Guest { .. }) {
+            self.record_samples(FOR_EVER)?;
+        }
         while self.take_console(machine.as_mut())? {}
         self.steal.look(&machine.vcpu_times(), Instant::now());
         self.steal.take().map_or(Ok(()), |event| self.host(&event))?;
@@ -123,6 +135,7 @@ impl<'a> Attempt<'a> {
     pub(super) fn host_failed(&mut self, broken: Broken) -> Result<(), WriteError> {
         match broken {
             Broken::Host(HostFailure { doing, problem }) => {
+                self.record_samples(FOR_EVER)?;
                 self.host(&HostEvent::HostFailed { doing: doing.into(), problem })
             }
             Broken::Write(error) => Err(error),
@@ -174,13 +187,33 @@ impl<'a> Attempt<'a> {
             virtualization: false,
             placement: *placement,
             seed: *seed,
-            instants: None,
+            instants: self.case.monitor.as_ref().filter(|_| self.has_instants(backend)).map(|spec| spec.interval),
             kernel,
             initramfs,
             command_line,
             window: Some(directory.join("window")),
             directory: directory.to_owned(),
         })
+    }
+
+    /// Whether the machine is to stand still for each look at its kernel.
+    fn has_instants(&self, backend: &dyn MachineBackend) -> bool {
+        matches!(self.executor.inputs.image, Some(Ok(_))) && backend.capabilities().instants.contains(&self.case.clock)
+    }
+
+    /// Begins to look at the guest's kernel, if the case asks for that.
+    fn look_at(&mut self, machine: &mut dyn Machine, at_instants: bool) -> Result<(), WriteError> {
+        let Some(spec) = &self.case.monitor else { return Ok(()) };
+        let sampling = match &self.executor.inputs.image {
+            Some(Ok(image)) => Sampling::start(image.clone(), spec, machine, at_instants),
+            Some(Err(problem)) => Err(problem.clone()),
+            None => Err("its image is not among the inputs of this run".into()),
+        };
+        match sampling {
+            Ok(sampling) => self.sampling = sampling,
+            Err(problem) => self.host(&HostEvent::Unmonitored { problem })?,
+        }
+        Ok(())
     }
 
     fn not_started(&mut self, error: &StartError) -> Result<(), Broken> {
@@ -230,7 +263,13 @@ impl<'a> Attempt<'a> {
 
     fn take_events(&mut self, window: &Window) -> Result<(), WriteError> {
         let polled = self.reader.poll(window);
+        // What was seen before the guest wrote these events is known by now.
+        self.sampling.take_events().iter().try_for_each(|event| self.host(event))?;
+        if self.case.clock == Clock::Real {
+            self.record_samples(FOR_EVER)?;
+        }
         for event in &polled.events {
+            self.record_samples(event.at)?;
             self.writer.guest(event)?;
             self.steal.heard(Instant::now(), event.at);
             match &event.what {
@@ -256,6 +295,14 @@ impl<'a> Attempt<'a> {
             }
             None => Ok(()),
         }
+    }
+
+    /// Records the samples of before `until`.
+    fn record_samples(&mut self, until: GuestNanos) -> Result<(), WriteError> {
+        while let Some((at, sample)) = self.sampling.next_sample(until) {
+            self.writer.sample(at, &sample)?;
+        }
+        Ok(())
     }
 
     /// What is new on the console, or a part of it; whether there may be more that is wanted.

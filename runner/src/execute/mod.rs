@@ -5,6 +5,7 @@
 
 mod attempt;
 mod ending;
+mod sampling;
 mod steal;
 mod watch;
 

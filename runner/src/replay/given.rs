@@ -27,15 +27,15 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
     let inputs = given_inputs(args, &recording.header.case, scratch.path())?;
     let mut words = vec!["ktstr".to_owned(), "replay".to_owned(), args.recording.display().to_string()];
-    let boots = matches!(inputs.origin, OriginPaths::Boot { .. });
-    words.extend(named("--kernel", args.kernel.as_deref().filter(|_| boots)));
+    let is_used = inputs.image.is_some() || matches!(inputs.origin, OriginPaths::Boot { .. });
+    words.extend(named("--kernel", args.kernel.as_deref().filter(|_| is_used)));
     words.extend(words_of(&args.inputs));
-    let not_booted = "the case starts from a snapshot, which has its kernel in it: that of --kernel is not booted";
+    let not_used = "the case starts from a snapshot, which has its kernel in it, and nobody looks at it: that of --kernel is not used";
     let replay = Replay {
         path: args.recording.clone(),
         recording,
         inputs,
-        warnings: args.kernel.iter().filter(|_| !boots).map(|_| not_booted.to_owned()).collect(),
+        warnings: args.kernel.iter().filter(|_| !is_used).map(|_| not_used.to_owned()).collect(),
         times: args.times,
         output: args.output.clone(),
         source: Source::Options,
@@ -49,6 +49,9 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
 /// The inputs for a case, of the files that the command line names; a kernel is prepared in `scratch`.
 fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputPaths, SessionError> {
     let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs);
+    let kernel = args.kernel.as_deref().filter(|_| case.monitor.is_some() || case.start == StartMode::Boot);
+    let kernel = kernel.map(|kernel| given_kernel(kernel, args.inputs.config.as_deref(), scratch)).transpose()?;
+    let kernel = kernel.map(|(kernel, _)| kernel);
     let beside_the_recording = || args.recording.parent().unwrap_or(Path::new("")).join(session::SNAPSHOTS);
     let recorded = case.start.snapshot().and_then(|name| case.inputs.iter().find(|input| input.name == name));
     let origin = match recorded {
@@ -76,11 +79,11 @@ fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputP
                 let recording = args.recording.display();
                 usage(format!("the case of {recording} boots: name the kernel that was booted with --kernel"))
             };
-            let kernel = args.kernel.as_deref().ok_or_else(missing)?;
-            OriginPaths::Boot { kernel: given_kernel(kernel, args.inputs.config.as_deref(), scratch)?.0, init }
+            OriginPaths::Boot { kernel: kernel.clone().ok_or_else(missing)?, init }
         }
     };
-    Ok(InputPaths { origin, agent, emulator, scheduler })
+    let image = kernel.filter(|_| case.monitor.is_some());
+    Ok(InputPaths { origin, agent, emulator, scheduler, image })
 }
 
 /// The executable of a test with `--replay`: the launch file beside it says where the inputs are.

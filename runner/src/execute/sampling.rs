@@ -1,0 +1,154 @@
+//! Samples of the guest's kernel while a case runs, taken in a thread of their own:
+//!
+//! ```text
+//! instants of guest time, or a timer ──▶ Sampler ──channel──▶ Sampling ──take──▶ host events, samples
+//! ```
+//!
+//! Under the virtual clock the machine stands still at each look, on a grid of guest time, so that equal runs have equal samples. Elsewhere the
+//! guest runs on meanwhile. A machine that boots is looked at as soon as its kernel has come far enough.
+
+use crate::execute::in_full;
+use ktstr_model::{GuestNanos, MonitorSpec, Sample};
+use ktstr_monitor::{Image, Sampler};
+use ktstr_recording::HostEvent;
+use ktstr_vmm::{GuestMemory, Instants, Machine, MachineError};
+use std::collections::VecDeque;
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often the end is looked for while no instant comes.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What the thread says.
+enum Seen {
+    Event(HostEvent),
+    Sample(GuestNanos, Box<Sample>),
+}
+
+/// A machine that is looked at, or is not.
+#[derive(Default)]
+pub(super) struct Sampling {
+    thread: Option<Looking>,
+    /// Samples that are not recorded yet, in the order of time.
+    samples: VecDeque<(GuestNanos, Box<Sample>)>,
+}
+
+struct Looking {
+    seen: Receiver<Seen>,
+    /// Dropped, it ends the thread.
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is looked at.
+struct Watched {
+    image: Arc<Image>,
+    memory: Arc<GuestMemory>,
+    spec: MonitorSpec,
+    /// Where the machine stands still for a look; none: it goes on.
+    instants: Option<Instants>,
+    say: Sender<Seen>,
+    ended: Receiver<()>,
+}
+
+impl Sampling {
+    /// Begins to look at `machine`, at its instants if it has some for that.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub(super) fn start(
+        image: Arc<Image>,
+        spec: &MonitorSpec,
+        machine: &mut dyn Machine,
+        at_instants: bool,
+    ) -> Result<Self, String> {
+        let instants = at_instants.then(|| machine.instants()).transpose().map_err(|error| in_full(&error))?;
+        let (say, seen) = channel();
+        let (end, ended) = channel();
+        let memory = Arc::new(machine.memory().clone());
+        let watched = Watched { image, memory, spec: spec.clone(), instants, say, ended };
+        let thread = std::thread::Builder::new().name("sampling".into()).spawn(|| watched.look());
+        let thread = thread.map_err(|error| format!("no thread to look at the kernel: {error}"))?;
+        let thread = Looking { seen, end: Some(end), thread: Some(thread) };
+        Ok(Self { thread: Some(thread), ..Self::default() })
+    }
+
+    /// Host events that came since the last call. Samples that came are kept.
+    pub(super) fn take_events(&mut self) -> Vec<HostEvent> {
+        let Self { thread, samples } = self;
+        let mut events = Vec::new();
+        for seen in thread.iter().flat_map(|thread| thread.seen.try_iter()) {
+            match seen {
+                Seen::Event(event) => events.push(event),
+                Seen::Sample(at, sample) => samples.push_back((at, sample)),
+            }
+        }
+        events
+    }
+
+    /// The next sample, if it is not of after `until`.
+    pub(super) fn next_sample(&mut self, until: GuestNanos) -> Option<(GuestNanos, Box<Sample>)> {
+        self.samples.front().filter(|(at, _)| *at <= until)?;
+        self.samples.pop_front()
+    }
+
+    /// Ends the looks; what was seen can still be taken. The machine has ended.
+    pub(super) fn end(&mut self) {
+        if let Some(looking) = &mut self.thread {
+            looking.end = None;
+            let _ = looking.thread.take().map(JoinHandle::join);
+        }
+    }
+}
+
+impl Watched {
+    fn look(mut self) {
+        let mut instants = self.instants.take();
+        let mut sampler: Option<Sampler> = None;
+        let mut problem = "the machine ended before its kernel was looked at".to_owned();
+        loop {
+            let instant = match instants.as_mut().map(|instants| instants.next(LOOK)) {
+                Some(Ok(None)) if matches!(self.ended.try_recv(), Err(TryRecvError::Empty)) => continue,
+                Some(Ok(None)) | Some(Err(MachineError::Ended)) => break,
+                Some(Ok(instant)) => instant,
+                Some(Err(error)) => {
+                    problem = in_full(&error);
+                    sampler = None;
+                    break;
+                }
+                None => {
+                    let interval = Duration::from_nanos(self.spec.interval.0);
+                    match self.ended.recv_timeout(interval) {
+                        Err(RecvTimeoutError::Timeout) => None,
+                        _ => break,
+                    }
+                }
+            };
+            if sampler.is_none() {
+                match Sampler::open(self.image.clone(), self.memory.clone(), &self.spec) {
+                    Ok(found) => sampler = Some(self.found(found)),
+                    Err(error) if error.is_early() => problem = in_full(&error),
+                    Err(error) => {
+                        problem = in_full(&error);
+                        break;
+                    }
+                }
+            }
+            let Some(sampler) = &mut sampler else { continue };
+            // A machine that goes away has no more to show.
+            let Some((at, sample)) = sampler.sample(instant.as_ref().map(|instant| instant.at.0)) else { break };
+            let _ = self.say.send(Seen::Sample(at, Box::new(sample)));
+        }
+        if sampler.is_none() {
+            let _ = self.say.send(Seen::Event(HostEvent::Unmonitored { problem }));
+        }
+    }
+
+    fn found(&self, sampler: Sampler) -> Sampler {
+        let event = HostEvent::Monitored { events: sampler.events(), absent: sampler.absent().to_vec() };
+        let _ = self.say.send(Seen::Event(event));
+        sampler
+    }
+}

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     /// Prints what a recording has of the guest's kernel when the machine hung or the scheduler died.
     Dump(DumpArgs),
+    /// Prints what the host saw of the guest's kernel, one line of JSON for each time.
+    Samples(SamplesArgs),
     /// Unpacks and checks a kernel, so that machines can boot it directly.
     Kernel(KernelArgs),
     /// Boots a kernel and saves the machine, so that cases can start from there.
@@ -39,6 +41,12 @@ pub(crate) enum Command {
     /// Runs a command on a saved host for virtual machines, as the rule for tests there asks for it.
     #[command(hide = true)]
     Nested(NestedArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SamplesArgs {
+    /// The recording.
+    pub(crate) recording: PathBuf,
 }
 
 #[derive(Debug, Args)]

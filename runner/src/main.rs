@@ -26,6 +26,7 @@ mod replay;
 mod report;
 mod rerun;
 mod run;
+mod sampled;
 mod scheduler;
 mod select;
 mod session;
@@ -102,6 +103,7 @@ fn command(command: &Command) -> Result<u8, (u8, String)> {
         Command::Report(args) => read(recorded::report_file(args)),
         Command::Trace(args) => read(traced::trace_file(args)),
         Command::Dump(args) => read(dumped::dump_file(args)),
+        Command::Samples(args) => read(sampled::samples_of_file(args)),
         Command::Kernel(args) => read(kernel(args).map_err(Into::into)),
         Command::Snapshot(args) => status_of(snapshot::snapshot_file(args).map(|()| Verdict::Pass)),
         Command::Preflight(args) => status_of(preflight::preflight(args)),

@@ -3,6 +3,8 @@
 //! Compared is what the guest said, in the bytes in which it is stored; what it wrote to its console; and how the machine came
 //! to its end, as far as that is the guest's doing. Nothing of what the host measured is.
 //!
+//! So are samples of the guest's kernel, if both were taken alike under the virtual clock, up to where the shorter one's end.
+//!
 //! The console has no hash of its own and is compared up to where the shorter one ends: a guest runs on for some thousand
 //! instructions after it has asked for its end, and one that hangs until the host gives it up, and may print meanwhile.
 
@@ -11,7 +13,7 @@ use crate::hash::Sha256Sum;
 use crate::host::{Ending, HostEvent};
 use crate::reader::{Entry, Recording};
 use ktstr_model::case::Input;
-use ktstr_model::{Case, Event};
+use ktstr_model::{Case, Clock, Event, GuestNanos, StartMode};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +30,8 @@ pub enum Comparison {
         sha256: Sha256Sum,
         /// Bytes of the console that both have.
         console: usize,
+        /// Samples of the guest's kernel that both have.
+        samples: usize,
     },
     /// They differ in an event.
     Event(Box<EventDifference>),
@@ -35,6 +39,8 @@ pub enum Comparison {
     Gap(Box<Gap>),
     /// They said the same, as far as both go, and wrote other things to the console.
     Console(Box<ConsoleDifference>),
+    /// They said and wrote the same, as far as both go, and their kernels were not the same at one time.
+    Sample(Box<SampleDifference>),
     /// They said the same, and ended in different ways.
     Ending {
         /// Number of events.
@@ -103,6 +109,19 @@ pub struct ConsoleDifference {
     pub second: String,
 }
 
+/// The first sample that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleDifference {
+    /// Events that both have.
+    pub events: usize,
+    /// Samples that are equal before it.
+    pub samples: usize,
+    /// When it was taken on the first side.
+    pub at: GuestNanos,
+    /// In which fields they differ; `at` is its time.
+    pub fields: Vec<FieldDifference>,
+}
+
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -155,10 +174,36 @@ pub fn compare(first: &Recording, second: &Recording) -> Comparison {
         _ => return by_events,
     };
     if common == ours.len().min(theirs.len()) {
-        return by_events;
+        return match (by_samples(first, second, events), by_events) {
+            (Err(difference), _) => Comparison::Sample(Box::new(difference)),
+            (Ok(samples), Comparison::Equal { events, sha256, console, .. }) => {
+                Comparison::Equal { events, sha256, console, samples }
+            }
+            (Ok(_), other) => other,
+        };
     }
     let (first, second) = (line_around(&ours, common), line_around(&theirs, common));
     Comparison::Console(Box::new(ConsoleDifference { events, offset: common, first, second }))
+}
+
+/// How many samples both have, or the first one that is not the same.
+fn by_samples(first: &Recording, second: &Recording, events: usize) -> Result<usize, SampleDifference> {
+    let (ours, theirs) = (&first.header.case, &second.header.case);
+    // Under the real clock the host chooses their times.
+    if ours.clock == Clock::Real || ours.monitor != theirs.monitor {
+        return Ok(0);
+    }
+    let mut samples = 0;
+    for ((at, our), (then, their)) in first.samples().zip(second.samples()) {
+        if (at, our) != (then, their) {
+            let time =
+                differing_fields(&at, &then).into_iter().map(|field| FieldDifference { path: "at".into(), ..field });
+            let fields = time.chain(differing_fields(our, their)).collect();
+            return Err(SampleDifference { events, samples, at, fields });
+        }
+        samples += 1;
+    }
+    Ok(samples)
 }
 
 /// The line of which the byte at `offset` is a part.
@@ -194,7 +239,7 @@ fn by_events(first: &Recording, second: &Recording, console: usize) -> Compariso
                 Comparison::Ending { events: common.events, first: first.clone(), second: second.clone() }
             }
             _ if common.events == 0 && console == 0 => Comparison::Nothing,
-            _ => Comparison::Equal { events: common.events, sha256: common.sha256, console },
+            _ => Comparison::Equal { events: common.events, sha256: common.sha256, console, samples: 0 },
         },
     }
 }
@@ -230,17 +275,22 @@ pub fn differing_inputs(first: &[Input], second: &[Input]) -> Vec<InputDifferenc
     differing.map(difference).collect()
 }
 
-/// In which fields the guests of two cases were given something else. Names and bounds are not for guests.
+/// In which fields the guests of two cases were given something else. Names and bounds are not for guests, nor is what looks at them, which
+/// takes a kernel that only those have as an input that boot.
 fn differing_cases(first: &Case, second: &Case) -> Vec<FieldDifference> {
     let for_the_guest = |case: &Case| {
         let mut json = serde_json::to_value(case).unwrap_or_default();
         if let Value::Object(fields) = &mut json {
-            ["name", "checks", "inputs"].iter().for_each(|name| drop(fields.remove(*name)));
+            ["name", "checks", "inputs", "monitor"].iter().for_each(|name| drop(fields.remove(*name)));
         }
         json
     };
     let fields = differing_values(&for_the_guest(first), &for_the_guest(second));
-    let inputs = differing_inputs(&first.inputs, &second.inputs).into_iter().map(|input| FieldDifference {
+    let only_to_look = |input: &InputDifference| {
+        input.name == "kernel" && first.start != StartMode::Boot && (input.first.is_none() || input.second.is_none())
+    };
+    let inputs = differing_inputs(&first.inputs, &second.inputs).into_iter().filter(|input| !only_to_look(input));
+    let inputs = inputs.map(|input| FieldDifference {
         path: format!("inputs.{}", input.name),
         first: input.first,
         second: input.second,

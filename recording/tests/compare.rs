@@ -2,9 +2,11 @@
 
 use ktstr_model::case::Input;
 use ktstr_model::plan::Plan;
-use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Placement, StartMode, Topology, What};
+use ktstr_model::{
+    Backend, Case, Clock, Event, GuestNanos, MonitorSpec, Nanos, Placement, Sample, StartMode, Topology, What,
+};
 use ktstr_recording::compare::{differing_inputs, Side};
-use ktstr_recording::{compare, Comparison, Ending, Header, HostEvent, HostNanos, Recording, Writer};
+use ktstr_recording::{compare, Comparison, Ending, Entry, Header, HostEvent, HostNanos, Recording, Writer};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -66,7 +68,7 @@ proptest! {
     #[test]
     fn equal_is_equal_whatever_the_host_measured(events in any_events(1..20), first: u32, second: u32) {
         let (first, second) = (recording(&events, first.into()), recording(&events, second.into()));
-        let expected = Comparison::Equal { events: events.len(), sha256: first.guest_sha256(), console: 0 };
+        let expected = Comparison::Equal { events: events.len(), sha256: first.guest_sha256(), console: 0, samples: 0 };
         prop_assert_eq!(compare(&first, &second), expected);
         prop_assert_eq!(first.guest_sha256(), second.guest_sha256());
     }
@@ -209,6 +211,40 @@ fn consoles_are_equal_if_one_begins_with_the_other() {
     };
     assert_eq!((difference.events, difference.offset), (1, 16));
     assert_eq!((difference.first.as_str(), difference.second.as_str()), ("[ 1.1] two", "[ 1.2] two"));
+}
+
+#[test]
+fn samples_are_compared_as_far_as_both_go_if_they_were_taken_alike() {
+    let monitored = |interval: u64| {
+        let monitor = MonitorSpec { interval: Nanos(interval), ..MonitorSpec::default() };
+        Case { start: StartMode::Snapshot, monitor: Some(monitor), ..case() }
+    };
+    let seen = |case: &Case, torn: &[u32]| {
+        let mut recording = of(case, &[event(1, 0)], 0, Some(&FINISHED));
+        let samples =
+            torn.iter().zip(1..).map(|(torn, at)| (GuestNanos(at), Sample { torn: *torn, ..Sample::default() }));
+        recording.entries.extend(samples.map(|(at, sample)| Entry::Sample(at, Box::new(sample))));
+        recording
+    };
+    let [ours, rarer] = [monitored(10), monitored(20)];
+    let none = Case { monitor: None, inputs: vec![input("snapshot", "bb")], ..ours.clone() };
+    let real = Case { clock: Clock::Real, ..ours.clone() };
+    // Whose, what there is on both sides, and how many are compared.
+    let equal: [(&Case, &[u32], &Case, &[u32], usize); 4] = [
+        (&ours, &[0, 1, 2], &ours, &[0, 1], 2),
+        (&ours, &[0, 1], &none, &[], 0),
+        (&ours, &[0, 1], &rarer, &[1], 0),
+        (&real, &[0], &real, &[1], 0),
+    ];
+    for (first, ours, second, theirs, expected) in equal {
+        let comparison = compare(&seen(first, ours), &seen(second, theirs));
+        assert!(matches!(comparison, Comparison::Equal { samples, .. } if samples == expected), "{comparison:?}");
+    }
+    let Comparison::Sample(difference) = compare(&seen(&ours, &[0, 1, 2]), &seen(&ours, &[0, 5, 2])) else {
+        panic!("no difference was seen");
+    };
+    assert_eq!((difference.samples, difference.at), (1, GuestNanos(2)));
+    assert_eq!(difference.fields.iter().map(ToString::to_string).collect::<Vec<_>>(), ["torn: 1, then 5"]);
 }
 
 #[test]

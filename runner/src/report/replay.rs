@@ -1,7 +1,8 @@
 //! What a replay came to, in words: `Comparison ──Replayed──▶ verdict, text`.
 
-use ktstr_model::{Clock, Event, Verdict, What};
-use ktstr_recording::compare::{Common, ConsoleDifference, EventDifference, Gap, Prefix, Side};
+use ktstr_model::{Clock, Event, GuestNanos, Verdict, What};
+use ktstr_recording::compare::{Common, ConsoleDifference, EventDifference, Gap, Prefix, SampleDifference, Side};
+use ktstr_recording::fields::FieldDifference;
 use ktstr_recording::{Comparison, Ending};
 use std::fmt;
 
@@ -30,9 +31,11 @@ impl Replayed {
     pub(crate) fn verdict(&self) -> Verdict {
         match &self.comparison {
             Comparison::Equal { .. } => Verdict::Pass,
-            Comparison::OtherCase(_) | Comparison::Event(_) | Comparison::Console(_) | Comparison::Ending { .. } => {
-                Verdict::Fail
-            }
+            Comparison::OtherCase(_)
+            | Comparison::Event(_)
+            | Comparison::Console(_)
+            | Comparison::Sample(_)
+            | Comparison::Ending { .. } => Verdict::Fail,
             Comparison::Prefix(prefix) if prefix.incomplete.is_none() => Verdict::Fail,
             Comparison::Prefix(prefix) => not_whole(prefix.shorter),
             Comparison::Gap(gap) => not_whole(gap.side),
@@ -80,9 +83,10 @@ impl fmt::Display for Replayed {
 
 fn headline(comparison: &Comparison) -> String {
     match comparison {
-        Comparison::Equal { events, sha256, console } => {
-            let console = if *console == 0 { String::new() } else { format!(", and {console} bytes of the console") };
-            format!("{events} events, sha256 {sha256}{console}")
+        Comparison::Equal { events, sha256, console, samples } => {
+            let and = |count: usize, of: &str| if count == 0 { String::new() } else { format!(", and {count} {of}") };
+            let (console, samples) = (and(*console, "bytes of the console"), and(*samples, "samples"));
+            format!("{events} events, sha256 {sha256}{console}{samples}")
         }
         Comparison::OtherCase(_) => "it is not the same case".into(),
         Comparison::Event(difference) => {
@@ -90,6 +94,13 @@ fn headline(comparison: &Comparison) -> String {
         }
         Comparison::Console(difference) => {
             format!("on the console at byte {}, {} events are equal", difference.offset, difference.events)
+        }
+        Comparison::Sample(difference) => {
+            let SampleDifference { events, samples, at, .. } = difference.as_ref();
+            let at = seconds(*at);
+            format!(
+                "in what the host saw of the kernel at {at}, {samples} samples before it and {events} events are equal"
+            )
         }
         Comparison::Ending { events, .. } => format!("all {events} events are equal, the end is not"),
         Comparison::Prefix(prefix) => prefix_headline(prefix),
@@ -137,6 +148,7 @@ fn details(comparison: &Comparison) -> Vec<String> {
             let ConsoleDifference { first, second, .. } = difference.as_ref();
             vec![format!("recorded:       {first}"), format!("replayed:       {second}")]
         }
+        Comparison::Sample(difference) => shown(&difference.fields),
         Comparison::Prefix(prefix) => {
             let Prefix { shorter, common, more, next, .. } = prefix.as_ref();
             let longer = if *shorter == Side::First { "replayed:       " } else { "recorded:       " };
@@ -148,9 +160,11 @@ fn details(comparison: &Comparison) -> Vec<String> {
 }
 
 fn event_details(difference: &EventDifference) -> Vec<String> {
-    let mut lines = both_events(difference);
-    let fields = difference.fields();
-    lines.extend(fields.iter().take(FIELDS_MAX).map(|field| format!("  {field}")));
+    [both_events(difference), shown(&difference.fields())].concat()
+}
+
+fn shown(fields: &[FieldDifference]) -> Vec<String> {
+    let mut lines: Vec<_> = fields.iter().take(FIELDS_MAX).map(|field| format!("  {field}")).collect();
     if fields.len() > FIELDS_MAX {
         lines.push(format!("  and {} more fields", fields.len() - FIELDS_MAX));
     }
@@ -193,7 +207,11 @@ fn told(event: &Event) -> String {
         What::SchedExtDump { line } => format!("the kernel dumps {line:?}"),
         What::SchedulerCommand { args, .. } => format!("the scheduler's program has run with {args:?}"),
     };
-    format!("{what}, at {:.9}s of guest time", event.at.0 as f64 / 1e9)
+    format!("{what}, at {}", seconds(event.at))
+}
+
+fn seconds(at: GuestNanos) -> String {
+    format!("{:.9}s of guest time", at.0 as f64 / 1e9)
 }
 
 fn ending(ending: &Ending) -> String {
@@ -211,166 +229,4 @@ fn ending(ending: &Ending) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ktstr_model::event::WorkerReport;
-    use ktstr_model::{Backend, Case, GuestNanos, Placement, Plan, StartMode, Topology};
-    use ktstr_recording::{compare, Header, HostEvent, HostNanos, Recording, Writer};
-    use std::path::Path;
-
-    const FINISHED: Ending = Ending::Guest { code: 16 };
-
-    fn recording(events: &[Event], console: &str, ending: Option<Ending>) -> Recording {
-        let case = Case {
-            name: "t[1n1l1c1t][s0]".into(),
-            topology: Topology::new(1, 1, 1, 1).expect("can be"),
-            backend: Backend::Tcg,
-            clock: Clock::Virtual,
-            start: StartMode::Boot,
-            placement: Placement::default(),
-            seed: 0,
-            profile: None,
-            monitor: None,
-            kernel_args: vec![],
-            plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
-            checks: vec![],
-            expect_failure: None,
-            inputs: vec![],
-        };
-        let header = Header { made_by: "test".into(), case };
-        let mut writer = Writer::new(Vec::new(), Path::new("memory"), &header).expect("written");
-        events.iter().for_each(|event| writer.guest(event).expect("written"));
-        writer.console(console.as_bytes()).expect("written");
-        if let Some(ending) = ending {
-            writer.host(HostNanos(1), &HostEvent::Ended(ending)).expect("written");
-        }
-        Recording::from_bytes(&writer.finish().expect("written"), "memory").expect("reads")
-    }
-
-    fn replayed(recorded: &Recording, again: &Recording, clock: Clock) -> (Verdict, String) {
-        let replayed = Replayed {
-            number: 1,
-            times: 2,
-            clock,
-            recorded: "x.ktstr".into(),
-            recording: "ktstr-replay/1/x.ktstr".into(),
-            comparison: compare(recorded, again),
-        };
-        (replayed.verdict(), replayed.to_string())
-    }
-
-    fn event(at: u64, what: What) -> Event {
-        Event { at: GuestNanos(at), what }
-    }
-
-    fn events(cpu_ns: u64) -> Vec<Event> {
-        let report = WorkerReport { worker: 3, cpu_ns, ..WorkerReport::default() };
-        let started = event(1_500_000_000, What::SegmentStarted { segment: 0 });
-        vec![started, event(2_000_000_001, What::Worker(report)), event(2_100_000_000, What::Finished)]
-    }
-
-    #[test]
-    fn an_event_that_differs_is_shown_with_its_fields() {
-        let (recorded, again) = (recording(&events(7), "", Some(FINISHED)), recording(&events(8), "", Some(FINISHED)));
-        let (verdict, text) = replayed(&recorded, &again, Clock::Virtual);
-        assert_eq!(verdict, Verdict::Fail);
-        insta::assert_snapshot!(text.replace(&recorded.guest_sha256_after(1).expect("one").to_string(), "SUM"), @r"
-        DIFFERS replay 1 of 2: at event 1, after one in common, sha256 SUM
-          last in common: segment 0 begins, at 1.500000000s of guest time
-          recorded:       report of worker 3 on segment 0, at 2.000000001s of guest time
-          replayed:       report of worker 3 on segment 0, at 2.000000001s of guest time
-            what.Worker.cpu_ns: 7, then 8
-          under the virtual clock and with equal inputs this should not be: keep both recordings, x.ktstr and ktstr-replay/1/x.ktstr
-          recording:      ktstr-replay/1/x.ktstr
-        ");
-        let (_, text) = replayed(&recorded, &again, Clock::Real);
-        assert!(text.contains("  the clock is real: "), "{text}");
-    }
-
-    #[test]
-    fn equal_is_a_pass() {
-        let recorded = recording(&events(7), "oops", Some(FINISHED));
-        let (verdict, text) = replayed(&recorded, &recorded, Clock::Virtual);
-        assert_eq!(verdict, Verdict::Pass);
-        let expected =
-            format!("EQUAL   replay 1 of 2: 3 events, sha256 {}, and 4 bytes of the console", recorded.guest_sha256());
-        assert!(text.starts_with(&expected), "{text}");
-    }
-
-    #[test]
-    fn what_was_cut_off_is_unknown_and_a_replay_that_was_is_infrastructure() {
-        let (whole, cut) = (recording(&events(7), "", Some(FINISHED)), recording(&events(7)[..1], "", None));
-        let (verdict, text) = replayed(&cut, &whole, Clock::Virtual);
-        assert_eq!(verdict, Verdict::Unknown);
-        assert!(
-            text.starts_with("UNKNOWN replay 1 of 2: equal as far as the recording goes, after one in common, "),
-            "{text}"
-        );
-        assert!(text.contains("it is not whole: it does not say how the machine ended"), "{text}");
-        assert!(
-            text.contains(
-                "\n  replayed:       report of worker 3 on segment 0, at 2.000000001s of guest time (2 more in all)"
-            ),
-            "{text}"
-        );
-        let (verdict, text) = replayed(&whole, &cut, Clock::Virtual);
-        assert_eq!(verdict, Verdict::Infrastructure);
-        assert!(text.starts_with("INFRA   replay 1 of 2: the replay did not come to its end: "), "{text}");
-        let ended = recording(&events(7)[..1], "", Some(FINISHED));
-        let (verdict, text) = replayed(&whole, &ended, Clock::Virtual);
-        assert_eq!(verdict, Verdict::Fail);
-        assert!(text.starts_with("DIFFERS replay 1 of 2: the replayed guest said no more, "), "{text}");
-        let nothing = recording(&[], "", Some(FINISHED));
-        assert_eq!(replayed(&nothing, &nothing, Clock::Virtual).0, Verdict::Unknown);
-    }
-
-    #[test]
-    fn lost_messages_are_no_difference() {
-        let (whole, lost) = (recording(&events(7), "", Some(FINISHED)), with_a_gap(&events(7)));
-        let (verdict, text) = replayed(&lost, &whole, Clock::Virtual);
-        assert_eq!(verdict, Verdict::Unknown);
-        insta::assert_snapshot!(text.replace(&whole.guest_sha256_after(1).expect("one").to_string(), "SUM"), @r"
-        UNKNOWN replay 1 of 2: equal up to a gap in the recording, after one in common, sha256 SUM; it is not whole: messages of the guest were lost: overrun
-          last in common: segment 0 begins, at 1.500000000s of guest time
-          recorded:       all steps are done, at 2.100000000s of guest time
-          replayed:       report of worker 3 on segment 0, at 2.000000001s of guest time
-          recording:      ktstr-replay/1/x.ktstr
-        ");
-        let (verdict, text) = replayed(&whole, &lost, Clock::Virtual);
-        assert_eq!(verdict, Verdict::Infrastructure);
-        assert!(
-            text.starts_with("INFRA   replay 1 of 2: the replay has a gap: messages of the guest were lost: overrun; "),
-            "{text}"
-        );
-    }
-
-    /// The second event is lost.
-    fn with_a_gap(events: &[Event]) -> Recording {
-        let header = recording(&[], "", None).header;
-        let mut writer = Writer::new(Vec::new(), Path::new("memory"), &header).expect("written");
-        writer.guest(&events[0]).expect("written");
-        let lost = HostEvent::ChannelProblem { offset: 64, problem: "overrun".into() };
-        writer.host(HostNanos(1), &lost).expect("written");
-        events[2..].iter().for_each(|event| writer.guest(event).expect("written"));
-        writer.host(HostNanos(2), &HostEvent::Ended(FINISHED)).expect("written");
-        Recording::from_bytes(&writer.finish().expect("written"), "memory").expect("reads")
-    }
-
-    #[test]
-    fn other_ends_and_other_lines_are_shown() {
-        let panic = Some(Ending::Panic { message: "no init".into() });
-        let of = |console, ending| recording(&events(7), console, ending);
-        let (verdict, text) = replayed(&of("", Some(FINISHED)), &of("", panic), Clock::Virtual);
-        assert_eq!(verdict, Verdict::Fail);
-        assert!(
-            text.contains("all 3 events are equal, the end is not\n  recorded:       the guest ended with code 16\n"),
-            "{text}"
-        );
-        let (verdict, text) = replayed(&of("a\nb\n", Some(FINISHED)), &of("a\nc\n", Some(FINISHED)), Clock::Virtual);
-        assert_eq!(verdict, Verdict::Fail);
-        assert!(
-            text.contains("on the console at byte 2, 3 events are equal\n  recorded:       b\n  replayed:       c\n"),
-            "{text}"
-        );
-    }
-}
+mod tests;

@@ -1,12 +1,15 @@
 //! A guest's kernel at the moment at which something was over: what each CPU did, who waited where, and the scheduler's own maps.
 
 use crate::sample::Sample;
+use crate::GuestNanos;
 use serde::{Deserialize, Serialize};
 
 /// Everything that the host could read; the rest is named.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Dump {
-    /// CPUs, in ascending order.
+    /// When, by the guest's own clock.
+    pub at: GuestNanos,
+    /// CPUs, in ascending order; none: their registers could not be asked for.
     pub cpus: Vec<CpuDump>,
     /// Runqueues, sched_ext, all tasks.
     pub sample: Sample,

@@ -6,7 +6,7 @@ use crate::CpuSet;
 use serde::{Deserialize, Serialize};
 
 /// Guest time: `CLOCK_MONOTONIC`, nanoseconds since the guest booted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct GuestNanos(pub u64);
 
 /// Something that happened in the guest.

@@ -58,6 +58,8 @@ pub struct ScxCpuSample {
 pub struct ScxSample {
     /// Name of the state, without `SCX_` and in lower case: `enabled`.
     pub state: String,
+    /// Why the scheduler is taken out (`enum scx_exit_kind`); 0: it is not.
+    pub exit_kind: u32,
     /// Counts of events since the scheduler was attached, in the order of `HostEvent::Monitored`; empty without a scheduler.
     pub events: Vec<u64>,
     /// Dispatch queues that are not local ones: global ones and the scheduler's own.
@@ -75,6 +77,8 @@ pub struct DsqSample {
     pub head_wait: Option<u64>,
 }
 
+/// `SCX_EXIT_ERROR`: exits from here on are failures.
+pub const EXIT_ERROR: u32 = 1024;
 /// `SCX_DSQ_FLAG_BUILTIN`.
 pub const DSQ_BUILTIN: u64 = 1 << 63;
 

@@ -1,20 +1,24 @@
-//! Everything at once, for when something is over: `Kernel, registers, Sample ──dump──▶ Dump`.
+//! Everything at once, for when something is over: `Image, Memory, registers ──dump──▶ Dump`.
 //!
 //! A guest in such a state may be damaged: each part is read for itself, and what cannot be read is named and left out.
 
 use crate::bpf::{Element, Map, Maps};
-use crate::error::ReadError;
+use crate::error::{KernelError, ReadError};
+use crate::image::Image;
 use crate::kernel::Kernel;
 use crate::list::End;
 use crate::page_table::Gva;
+use crate::sampler::Sampler;
 use crate::scx::{Dsq, Scx};
+use crate::segments::Memory;
 use crate::task::Tasks;
 use crate::unwind::Unwinder;
 use crate::Runqueues;
 use ktstr_btf::{Btf, Member, TypeId};
 use ktstr_model::dump::{CpuDump, DsqDump, Dump, ElementDump, FrameDump, MapDump};
-use ktstr_model::Sample;
+use ktstr_model::MonitorSpec;
 use ktstr_vmm::CpuRegisters;
+use std::sync::Arc;
 
 /// Elements of one map, fields of one element and bytes of one value that are shown.
 const ELEMENTS_SHOWN: usize = 64;
@@ -23,9 +27,21 @@ const VALUE_BYTES_SHOWN: u64 = 1 << 20;
 /// Tasks of one queue that are shown.
 const TASKS_SHOWN: usize = 256;
 
-/// Reads everything; `sample` is one of now, with all tasks.
-pub fn dump(kernel: &Kernel, registers: &[CpuRegisters], sample: Sample) -> Dump {
-    let mut dump = Dump { sample, ..Dump::default() };
+/// Reads everything; `counter` is as of [`Sampler::sample`]. `registers` may be none, if they cannot be known.
+///
+/// # Errors
+/// As [`Sampler::open`]; or the machine is gone.
+pub fn dump(
+    image: Arc<Image>,
+    memory: Arc<dyn Memory>,
+    counter: Option<u64>,
+    registers: &[CpuRegisters],
+) -> Result<Dump, KernelError> {
+    // One that has not said anything of any task yet.
+    let mut sampler = Sampler::open(image, memory, &MonitorSpec::default())?;
+    let (at, sample) = sampler.sample(counter).ok_or(KernelError::Gone)?;
+    let kernel = sampler.kernel();
+    let mut dump = Dump { at, sample, ..Dump::default() };
     let unwinder = dump.or_missing("backtraces", Unwinder::of(kernel));
     dump.cpus = registers.iter().map(|of| cpu(kernel, unwinder.as_ref(), of)).collect();
     let dsqs = dump.or_missing("dispatch queues", dsqs(kernel));
@@ -35,7 +51,7 @@ pub fn dump(kernel: &Kernel, registers: &[CpuRegisters], sample: Sample) -> Dump
         let shown = dump.or_missing(&format!("map {}", map.name), map_dump(kernel, maps, map));
         dump.maps.extend(shown);
     }
-    dump
+    Ok(dump)
 }
 
 trait OrMissing {

@@ -16,6 +16,9 @@ pub enum KernelError {
     /// It is there, but has not set itself up.
     #[error("the kernel is in the machine's memory, and not through its boot")]
     Boots,
+    /// The machine went away meanwhile.
+    #[error("the machine went away while its kernel was read")]
+    Gone,
     /// It does not know its CPUs.
     #[error("the kernel says that it has {0} CPUs: is it through its boot?")]
     Cpus(u32),

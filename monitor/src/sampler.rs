@@ -94,6 +94,11 @@ impl Sampler {
         self.scx.iter().flat_map(Scx::event_names).map(str::to_owned).collect()
     }
 
+    /// The kernel that is looked at.
+    pub(crate) fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
     /// What this kernel lacks.
     pub fn absent(&self) -> &[String] {
         &self.absent
@@ -143,6 +148,7 @@ impl Sampler {
         let root = torn.keep(scx.scx_root(kernel)).flatten();
         let events = root.and_then(|root| torn.keep(scx.events(kernel, root))).unwrap_or_default();
         let events = events.into_iter().map(|(_, count)| count.max(0) as u64).collect();
+        let exit_kind = root.and_then(|root| torn.keep(scx.exit_kind(kernel, root))).unwrap_or_default();
         let (dsqs, end) =
             root.and_then(|root| torn.keep(scx.dsqs(kernel, root))).unwrap_or((Vec::new(), End::Complete));
         torn.0 += u32::from(end != End::Complete);
@@ -156,7 +162,7 @@ impl Sampler {
             })
             .collect();
         dsqs.sort_by_key(|dsq| (dsq.id & DSQ_BUILTIN == 0, dsq.id));
-        ScxSample { state, events, dsqs }
+        ScxSample { state, exit_kind, events, dsqs }
     }
 
     fn tasks(&mut self, online: &CpuSet, now: u64, torn: &mut Torn) -> Option<TasksSample> {

@@ -47,6 +47,7 @@ pub struct Scx {
     dsq_list: u64,
     /// Of `struct rq`.
     local_dsq: u64,
+    exit_kind: Slot,
 }
 
 /// `struct scx_dispatch_q`.
@@ -93,6 +94,7 @@ impl Scx {
             nodes,
             node_offset,
             hash,
+            exit_kind: sched.field("exit_kind.counter")?,
             sched: sched.span(),
             table_numbers: table.fields(["size", "nest", "future_tbl"])?,
             table: table.span(),
@@ -135,6 +137,14 @@ impl Scx {
     /// Names of the events that the kernel counts.
     pub fn event_names(&self) -> impl Iterator<Item = &str> {
         self.events.iter().map(|event| event.name.as_str())
+    }
+
+    /// Why the scheduler is taken out (`enum scx_exit_kind`); 0: it is not.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn exit_kind(&self, kernel: &Kernel, sched: Gva) -> Result<u32, ReadError> {
+        Ok(self.sched.read(kernel, sched)?.number(&self.exit_kind) as u32)
     }
 
     /// Names and counts of the scheduler's events, summed over all CPUs.
@@ -259,8 +269,14 @@ mod tests {
         let none = btf.array(pointer, 0);
         let list = btf.structure("list_head", 16, &[("next", pointer, 0, 0), ("prev", pointer, 64, 0)]);
         let hash = btf.structure("rhashtable", 8, &[("tbl", pointer, 0, 0)]);
-        let sched = [("event_stats_cpu", pointer, 0, 0), ("global_dsqs", pointer, 64, 0), ("dsq_hash", hash, 128, 0)];
-        btf.structure("scx_sched", 24, &sched);
+        let atomic = btf.structure("atomic_t", 4, &[("counter", int, 0, 0)]);
+        let sched = [
+            ("event_stats_cpu", pointer, 0, 0),
+            ("global_dsqs", pointer, 64, 0),
+            ("dsq_hash", hash, 128, 0),
+            ("exit_kind", atomic, 192, 0),
+        ];
+        btf.structure("scx_sched", 32, &sched);
         btf.structure("scx_event_stats", 16, &[("SCX_EV_A", s64, 0, 0), ("SCX_EV_B", s64, 64, 0)]);
         let table =
             [("size", int, 0, 0), ("nest", int, 32, 0), ("future_tbl", pointer, 64, 0), ("buckets", none, 128, 0)];

@@ -3,7 +3,7 @@
 //! `KTSTR_SAVES` has a line for each: the kernel's ELF file, the packed save and the topology of its machine (`1n1l4c1t`), with blanks
 //! between them. Where `scx_ktstr` is attached to a machine, its map `ktstr_control` has the number of CPUs and of LLCs.
 
-use ktstr_model::{Dump, Sample, Topology};
+use ktstr_model::{Dump, Topology};
 use ktstr_monitor::{dump, AllTasks, Clock, End, Image, Kernel, Maps, Runqueues, Scx, Task, Tasks, Unwinder};
 use ktstr_vmm::SavedMachine;
 use rustix::time::{clock_gettime, ClockId};
@@ -33,9 +33,9 @@ fn resolved(label: &str) -> Topology {
 fn look(kernel: &Path, save: &Path, topology: &Topology) {
     let directory = tempfile::tempdir().expect("a directory");
     let saved = SavedMachine::unpack(save, directory.path()).expect("is a save");
-    let memory = saved.memory(topology).expect("has memory");
+    let memory = Arc::new(saved.memory(topology).expect("has memory"));
     let (image, opening) = timed(|| Arc::new(Image::open(kernel).expect("has symbols and types")));
-    let (kernel, finding) = timed(|| Kernel::open(image, Arc::new(memory)).expect("is there"));
+    let (kernel, finding) = timed(|| Kernel::open(image, memory.clone()).expect("is there"));
     println!("  {} symbols; opened in {opening:?}, found in {finding:?}", kernel.image().symbols().count());
     assert_eq!(kernel.cpus(), topology.cpus() as usize);
     clock(&kernel);
@@ -49,7 +49,7 @@ fn look(kernel: &Path, save: &Path, topology: &Topology) {
         // Each scheduler is attached in bypass mode.
         assert!(events.contains(&("SCX_EV_BYPASS_ACTIVATE", 1)), "{events:?}");
         attached(&kernel, &scx, root, topology);
-        let Dump { maps, missing, .. } = dump(&kernel, &[], Sample::default());
+        let Dump { maps, missing, .. } = dump(kernel.image().clone(), memory, None, &[]).expect("is there");
         assert_eq!(missing, Vec::<String>::new());
         let bss = maps.iter().find(|map| map.name.ends_with(".bss")).expect("has variables");
         assert!(bss.elements[0].fields.contains(&("victim".into(), "0".into())), "{bss:?}");

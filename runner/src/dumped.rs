@@ -1,6 +1,7 @@
 //! `ktstr dump`: what a recording has of the guest's kernel at its end, for people: `Dump ──lines──▶ text`.
 //!
 //! ```text
+//! at 7.204119 s of guest time
 //! CPU 1: in the kernel, interrupts off, running hog (71)
 //!     rip=0xffffffff81002a3c rsp=0xffffc900001fbe88 …
 //!     spin_with_interrupts_off+0x2c
@@ -15,6 +16,7 @@ use ktstr_model::dump::{CpuDump, DsqDump, ElementDump, FrameDump, MapDump};
 use ktstr_model::sample::{Held, TaskSample, DSQ_BUILTIN};
 use ktstr_model::{Dump, Nanos, Verdict};
 use ktstr_recording::Recording;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::Write;
 
@@ -36,37 +38,51 @@ pub(crate) fn dump_file(args: &DumpArgs) -> Result<Verdict, Box<dyn Error>> {
 
 /// All of it. Names come from the guest, and none of them gets control of a terminal.
 pub(crate) fn text(dump: &Dump) -> String {
-    let cpus = dump.cpus.iter().flat_map(|of| cpu(dump, of));
+    let numbers = dump.cpus.iter().map(|cpu| cpu.cpu).chain(dump.sample.cpus.iter().map(|cpu| cpu.cpu));
+    let numbers: BTreeSet<u32> = numbers.collect();
+    let at = [format!("at {:.6} s of guest time", dump.at.0 as f64 / 1e9)].into_iter();
+    let cpus = numbers.into_iter().flat_map(|number| cpu(dump, number));
     let queues = dump.dsqs.iter().map(|queue| dsq(dump, queue));
     let waits = tasks(dump).filter_map(waiting);
     let maps = dump.maps.iter().flat_map(map);
     let missing = dump.missing.iter().map(|what| format!("not read: {what}"));
-    let lines = cpus.chain(queues).chain(waits).chain(maps).chain(missing);
+    let lines = at.chain(cpus).chain(queues).chain(waits).chain(maps).chain(missing);
     lines.map(|line| line.replace(char::is_control, "\u{fffd}") + "\n").collect()
 }
 
-fn cpu(dump: &Dump, of: &CpuDump) -> Vec<String> {
-    let seen = dump.sample.cpus.iter().find(|cpu| cpu.cpu == of.cpu);
+fn cpu(dump: &Dump, number: u32) -> Vec<String> {
+    let seen = dump.sample.cpus.iter().find(|cpu| cpu.cpu == number);
+    let task = match seen {
+        Some(cpu) if cpu.curr == 0 => "idle".into(),
+        Some(cpu) => format!("running {} ({})", cpu.comm, cpu.curr),
+        None => "its runqueue was not read".into(),
+    };
+    let mut lines = Vec::new();
+    match dump.cpus.iter().find(|cpu| cpu.cpu == number) {
+        Some(of) => {
+            lines.push(format!("CPU {number}: {}, {task}", place(of)));
+            let registers: Vec<String> =
+                of.registers.iter().map(|(name, value)| format!("{name}={value:#x}")).collect();
+            lines.push(format!("    {}", registers.join(" ")));
+            let name = |frame: &FrameDump| frame.name.clone().unwrap_or(format!("{:#x}", frame.at));
+            lines.extend(of.backtrace.iter().map(|frame| format!("    {}", name(frame))));
+        }
+        None => lines.push(format!("CPU {number}: {task}")),
+    }
+    lines.extend(seen.map(|cpu| {
+        let scx = cpu.scx.map(|scx| format!(", of sched_ext {}", scx.nr_running)).unwrap_or_default();
+        format!("    nr_running={}{scx}", cpu.nr_running)
+    }));
+    lines
+}
+
+fn place(of: &CpuDump) -> String {
     let place = match (of.halted, of.user) {
         (true, _) => "halted",
         (_, true) => "in user space",
         _ => "in the kernel",
     };
-    let task = match seen {
-        Some(cpu) if cpu.curr == 0 => ", idle".into(),
-        Some(cpu) => format!(", running {} ({})", cpu.comm, cpu.curr),
-        None => String::new(),
-    };
-    let interrupts = if of.interrupts { "on" } else { "off" };
-    let registers: Vec<String> = of.registers.iter().map(|(name, value)| format!("{name}={value:#x}")).collect();
-    let name = |frame: &FrameDump| frame.name.clone().unwrap_or(format!("{:#x}", frame.at));
-    let head = format!("CPU {}: {place}, interrupts {interrupts}{task}", of.cpu);
-    let runqueue = seen.map(|cpu| {
-        let scx = cpu.scx.map(|scx| format!(", of sched_ext {}", scx.nr_running)).unwrap_or_default();
-        format!("    nr_running={}{scx}", cpu.nr_running)
-    });
-    let frames = of.backtrace.iter().map(|frame| format!("    {}", name(frame)));
-    [head, format!("    {}", registers.join(" "))].into_iter().chain(frames).chain(runqueue).collect()
+    format!("{place}, interrupts {}", if of.interrupts { "on" } else { "off" })
 }
 
 fn dsq(dump: &Dump, queue: &DsqDump) -> String {
@@ -120,6 +136,7 @@ fn map(map: &MapDump) -> Vec<String> {
 mod tests {
     use super::*;
     use ktstr_model::sample::{CpuSample, Sample, ScxCpuSample, TasksSample};
+    use ktstr_model::GuestNanos;
 
     #[test]
     fn a_dump_is_lines_for_people() {
@@ -129,6 +146,7 @@ mod tests {
         let cpu = CpuSample { nr_running: 3, curr: 71, comm: "hog\u{1b}[2J".into(), scx, ..CpuSample::default() };
         let frame = |name: Option<&str>| FrameDump { at: 0xffff_ffff_c000_0010, name: name.map(Into::into) };
         let dump = Dump {
+            at: GuestNanos(7_204_118_763),
             cpus: vec![CpuDump {
                 registers: vec![("rip".into(), 0x10)],
                 backtrace: vec![frame(Some("spin+0x2")), frame(None)],
@@ -154,7 +172,7 @@ mod tests {
         };
         assert_eq!(
             text(&dump),
-            "CPU 0: in the kernel, interrupts off, running hog\u{fffd}[2J (71)\n    rip=0x10\n    spin+0x2\n    \
+            "at 7.204119 s of guest time\nCPU 0: in the kernel, interrupts off, running hog\u{fffd}[2J (71)\n    rip=0x10\n    spin+0x2\n    \
              0xffffffffc0000010\n    nr_running=3, of sched_ext 2\nqueue 7: 2 tasks: spin (72), 9, and perhaps more\n\
              waits: spin (72) on CPU 0 for 1200ms\nmap x.bss (id 4)\n    [0, CPU 1] nr_queued=2\n    and 5 more\n\
              not read: map y: it is not there\n"

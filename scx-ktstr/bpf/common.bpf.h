@@ -260,7 +260,8 @@ static inline void kick_idle(struct task_struct *p)
 /* Whether a fault has found a task for this CPU, or has ended the scheduler. */
 static inline bool dispatched_by_fault(void)
 {
-	u64 after = knob(KNOB_ERROR), period = knob(KNOB_STARVE_KTHREADS) * MSEC_NS, now;
+	u64 after = knob(KNOB_ERROR);
+	u64 period = knob(KNOB_STARVE) ? STARVED_SERVED_NS : knob(KNOB_STARVE_KTHREADS) * MSEC_NS;
 
 	if (after && counted(COUNTER_DISPATCHES) >= after) {
 		static char format[] = "ktstr: error on purpose after %llu dispatches";
@@ -269,14 +270,15 @@ static inline bool dispatched_by_fault(void)
 		scx_bpf_error_bstr(format, data, sizeof(data));
 		return true;
 	}
-	if (knob(KNOB_STARVE))
-		period = STARVED_SERVED_NS;
-	now = bpf_ktime_get_ns();
-	if (now - starved_served_at < period || !move_to_local(STARVED_DSQ))
-		/* Without a period also what was left there when the knob was turned off. */
-		return false;
-	starved_served_at = now;
-	return true;
+	if (period) {
+		u64 now = bpf_ktime_get_ns();
+
+		if (now - starved_served_at < period)
+			return false;
+		starved_served_at = now;
+	}
+	/* Also what was left there when the knob was turned off. */
+	return move_to_local(STARVED_DSQ);
 }
 
 static inline void forget_victim(struct task_struct *p)

@@ -11,10 +11,12 @@ use crate::snapshot::kernel_line;
 use ktstr_channel::{payload, RingReader, Window, WINDOW_BYTES};
 use ktstr_model::event::What;
 use ktstr_model::{Case, Clock, GuestNanos, StartMode};
+use ktstr_monitor::dump;
 use ktstr_recording::{Ending, HostEvent, HostNanos, WriteError, Writer};
 use ktstr_vmm::{command_line, Machine, MachineBackend, MachineSpec, Start, StartError};
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often the window is looked at: half of it is the mean delay of an event, and a look costs a few microseconds.
@@ -257,6 +259,10 @@ impl<'a> Attempt<'a> {
     fn give_up(&mut self, machine: &mut dyn Machine, silence: Silence) -> Result<Ending, Broken> {
         // A machine that does not answer has no registers to show, which is no reason to say nothing.
         let registers = machine.pause().and_then(|()| machine.registers()).unwrap_or_default();
+        if let Some(Ok(image)) = &self.executor.inputs.image {
+            let dumped = dump(image.clone(), Arc::new(machine.memory().clone()), None, &registers);
+            dumped.map_or(Ok(()), |dump| self.host(&HostEvent::Dump(Box::new(dump))))?;
+        }
         let exit = machine.stop().map_err(|error| host("stop the machine", &error))?;
         Ok(of_silence(exit, || silence.ending(&registers)))
     }

@@ -8,8 +8,9 @@
 //! guest runs on meanwhile. A machine that boots is looked at as soon as its kernel has come far enough.
 
 use crate::execute::in_full;
+use ktstr_model::sample::EXIT_ERROR;
 use ktstr_model::{GuestNanos, MonitorSpec, Sample};
-use ktstr_monitor::{Image, Sampler};
+use ktstr_monitor::{dump, Image, Sampler};
 use ktstr_recording::HostEvent;
 use ktstr_vmm::{GuestMemory, Instants, Machine, MachineError};
 use std::collections::VecDeque;
@@ -107,6 +108,7 @@ impl Watched {
     fn look(mut self) {
         let mut instants = self.instants.take();
         let mut sampler: Option<Sampler> = None;
+        let mut dumped = false;
         let mut problem = "the machine ended before its kernel was looked at".to_owned();
         loop {
             let instant = match instants.as_mut().map(|instants| instants.next(LOOK)) {
@@ -138,11 +140,23 @@ impl Watched {
             }
             let Some(sampler) = &mut sampler else { continue };
             // A machine that goes away has no more to show.
-            let Some((at, sample)) = sampler.sample(instant.as_ref().map(|instant| instant.at.0)) else { break };
+            let counter = instant.as_ref().map(|instant| instant.at.0);
+            let Some((at, sample)) = sampler.sample(counter) else { break };
+            let is_over = sample.scx.as_ref().is_some_and(|scx| scx.exit_kind >= EXIT_ERROR);
             let _ = self.say.send(Seen::Sample(at, Box::new(sample)));
+            if is_over && !std::mem::replace(&mut dumped, true) {
+                self.dump(counter);
+            }
         }
         if sampler.is_none() {
             let _ = self.say.send(Seen::Event(HostEvent::Unmonitored { problem }));
+        }
+    }
+
+    /// The kernel throws the scheduler out. Registers are not known here: the emulator answers nobody at an instant, and a pause is none.
+    fn dump(&self, counter: Option<u64>) {
+        if let Ok(dump) = dump(self.image.clone(), self.memory.clone(), counter, &[]) {
+            let _ = self.say.send(Seen::Event(HostEvent::Dump(Box::new(dump))));
         }
     }
 

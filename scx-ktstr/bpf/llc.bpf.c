@@ -120,8 +120,9 @@ int ktstr_enqueue(u64 *ctx)
 	if (!task || enqueued_by_fault(p, enq_flags))
 		return 0;
 	move_to_llc(task, llc_of(scx_bpf_task_cpu(p)));
-	/* Who has slept saves up no more than one slice. */
-	earliest = llc_vtime(task->llc) - slice;
+	/* Who has slept saves up no more than one slice; and no time is before zero, so that a strange one is seen from outside. */
+	earliest = llc_vtime(task->llc);
+	earliest -= earliest < slice ? earliest : slice;
 	if (is_before(task->vtime, earliest))
 		task->vtime = earliest;
 	count_queued(task);

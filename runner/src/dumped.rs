@@ -7,14 +7,14 @@
 //!     spin_with_interrupts_off+0x2c
 //!     nr_running=3, of sched_ext 2
 //! queue 0: 2 tasks: cpu_spin (72), cpu_spin (73)
-//! waits: kworker/0:1 (15) on CPU 0 for 5.2s
+//! waits: kworker/0:1 (15) on CPU 0 for 5203.118 ms
 //! map ktstr.bss: nr_queued=2
 //! ```
 
 use crate::cli::DumpArgs;
 use ktstr_model::dump::{CpuDump, DsqDump, ElementDump, FrameDump, MapDump};
 use ktstr_model::sample::{Held, TaskSample, DSQ_BUILTIN};
-use ktstr_model::{Dump, Nanos, Verdict};
+use ktstr_model::{Dump, Verdict};
 use ktstr_recording::Recording;
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -112,24 +112,32 @@ fn waiting(task: &TaskSample) -> Option<String> {
         None => "",
     };
     let TaskSample { comm, pid, cpu, .. } = task;
-    Some(format!("waits: {comm} ({pid}) on CPU {cpu} for {}{held}", Nanos(task.waiting?)))
+    let waited = task.waiting? as f64 / 1e6;
+    Some(format!("waits: {comm} ({pid}) on CPU {cpu} for {waited:.3} ms{held}"))
 }
 
 fn map(map: &MapDump) -> Vec<String> {
-    let element = |element: &ElementDump| {
-        let cpu = element.cpu.map(|cpu| format!(", CPU {cpu}")).unwrap_or_default();
-        let fields = element.fields.iter().map(|(name, value)| match name.is_empty() {
-            true => value.clone(),
-            false => format!("{name}={value}"),
-        });
-        format!("    [{}{cpu}] {}", element.key, fields.collect::<Vec<_>>().join(" "))
-    };
+    // Most elements of most arrays have never been written.
+    let runs = map.elements.chunk_by(|one, other| one.fields == other.fields && one.cpu.is_none());
+    let lines = runs.map(|run| match run {
+        [first, .., last] => element(&format!("{} to {}", key(first), key(last)), first),
+        run => run.iter().map(|one| element(&key(one), one)).collect(),
+    });
     let more = (map.more > 0).then(|| format!("    and {} more", map.more));
-    [format!("map {} (id {})", map.name, map.id)]
-        .into_iter()
-        .chain(map.elements.iter().map(element))
-        .chain(more)
-        .collect()
+    [format!("map {} (id {})", map.name, map.id)].into_iter().chain(lines).chain(more).collect()
+}
+
+fn key(element: &ElementDump) -> String {
+    let cpu = element.cpu.map(|cpu| format!(", CPU {cpu}")).unwrap_or_default();
+    format!("{}{cpu}", element.key)
+}
+
+fn element(keys: &str, element: &ElementDump) -> String {
+    let fields = element.fields.iter().map(|(name, value)| match name.is_empty() {
+        true => value.clone(),
+        false => format!("{name}={value}"),
+    });
+    format!("    [{keys}] {}", fields.collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -145,6 +153,11 @@ mod tests {
         let scx = Some(ScxCpuSample { nr_running: 2, ..ScxCpuSample::default() });
         let cpu = CpuSample { nr_running: 3, curr: 71, comm: "hog\u{1b}[2J".into(), scx, ..CpuSample::default() };
         let frame = |name: Option<&str>| FrameDump { at: 0xffff_ffff_c000_0010, name: name.map(Into::into) };
+        let of = |key: &str, cpu, value: &str| ElementDump {
+            key: key.into(),
+            cpu,
+            fields: vec![("nr_queued".into(), value.into())],
+        };
         let dump = Dump {
             at: GuestNanos(7_204_118_763),
             cpus: vec![CpuDump {
@@ -161,11 +174,7 @@ mod tests {
             maps: vec![MapDump {
                 name: "x.bss".into(),
                 id: 4,
-                elements: vec![ElementDump {
-                    key: "0".into(),
-                    cpu: Some(1),
-                    fields: vec![("nr_queued".into(), "2".into())],
-                }],
+                elements: vec![of("0", Some(1), "2"), of("1", None, "0"), of("2", None, "0"), of("3", None, "0")],
                 more: 5,
             }],
             missing: vec!["map y: it is not there".into()],
@@ -174,7 +183,7 @@ mod tests {
             text(&dump),
             "at 7.204119 s of guest time\nCPU 0: in the kernel, interrupts off, running hog\u{fffd}[2J (71)\n    rip=0x10\n    spin+0x2\n    \
              0xffffffffc0000010\n    nr_running=3, of sched_ext 2\nqueue 7: 2 tasks: spin (72), 9, and perhaps more\n\
-             waits: spin (72) on CPU 0 for 1200ms\nmap x.bss (id 4)\n    [0, CPU 1] nr_queued=2\n    and 5 more\n\
+             waits: spin (72) on CPU 0 for 1200.000 ms\nmap x.bss (id 4)\n    [0, CPU 1] nr_queued=2\n    [1 to 3] nr_queued=0\n    and 5 more\n\
              not read: map y: it is not there\n"
         );
     }

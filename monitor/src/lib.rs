@@ -53,6 +53,7 @@ pub use runqueue::{Current, Runqueue, Runqueues, ScxRunqueue};
 pub use sampler::Sampler;
 pub use scx::{Dsq, Scx};
 pub use segments::Memory;
+pub use series::SeriesProblem;
 pub use symbols::{Address, Symbols};
 pub use task::{AllTasks, ScxTask, Task, Tasks};
 pub use unwind::{Frame, Unwinder};

@@ -11,7 +11,7 @@ use crate::page_table::Gva;
 use crate::runqueue::{Runqueue, Runqueues};
 use crate::scx::Scx;
 use crate::segments::Memory;
-use crate::series::Series;
+use crate::series::{Series, SeriesProblem};
 use crate::task::{Task, Tasks};
 use crate::Maps;
 use ktstr_model::sample::{CpuSample, DsqSample, Held, ScxCpuSample, ScxSample, TaskSample, TasksSample, DSQ_BUILTIN};
@@ -28,6 +28,7 @@ pub struct Sampler {
     tasks: Tasks,
     scx: Option<Scx>,
     series: Series,
+    problems: Vec<SeriesProblem>,
     absent: Vec<String>,
     /// From one look at all tasks to the next, and the last one.
     tasks_interval: Nanos,
@@ -79,6 +80,7 @@ impl Sampler {
             tasks: Tasks::of(&kernel)?,
             scx,
             series: Series::new(spec.series.clone(), maps),
+            problems: Vec::new(),
             absent,
             tasks_interval: spec.tasks,
             looked: None,
@@ -104,6 +106,11 @@ impl Sampler {
         &self.absent
     }
 
+    /// Why series cannot be read, as far as that was not asked for before.
+    pub fn take_problems(&mut self) -> Vec<SeriesProblem> {
+        std::mem::take(&mut self.problems)
+    }
+
     /// What the kernel is like now, and when that is by its own clock; `counter` is what its time stamp counter shows, if that is known.
     /// `None`: the machine went away meanwhile.
     pub fn sample(&mut self, counter: Option<u64>) -> Option<(GuestNanos, Sample)> {
@@ -118,7 +125,8 @@ impl Sampler {
         let is_due =
             |last: GuestNanos| self.at.0 / self.tasks_interval.0.max(1) != last.0 / self.tasks_interval.0.max(1);
         let tasks = if self.looked.is_none_or(is_due) { self.tasks(&online, now, &mut torn) } else { None };
-        let (series, unreadable) = self.series.values(&self.kernel);
+        let (series, unreadable, problems) = self.series.values(&self.kernel);
+        self.problems.extend(problems);
         let cpus = runqueues.into_iter().map(cpu).collect();
         self.kernel.is_there().then_some((self.at, Sample { cpus, scx, tasks, series, torn: torn.0 + unreadable }))
     }

@@ -7,7 +7,7 @@ use crate::page_table::Gva;
 use ktstr_btf::{Btf, Field, FieldError, Shape};
 use ktstr_model::monitor::{OfAll, SeriesSpec};
 use ktstr_model::sample::SeriesValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Sections of an object, whose maps are named after the object, too.
 const SECTIONS: [&str; 3] = ["bss", "data", "rodata"];
@@ -23,31 +23,49 @@ pub(crate) struct Series {
     types: BTreeMap<u32, Option<Btf>>,
     /// By the number of a map and that of a series.
     fields: BTreeMap<(u32, usize), Field>,
+    /// Those of which it was said why they cannot be read.
+    told: BTreeSet<usize>,
+}
+
+/// A series that cannot be read as it is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesProblem {
+    /// Its name.
+    pub series: String,
+    /// Why not.
+    pub problem: String,
 }
 
 impl Series {
     /// `None` in place of the maps: there are none.
     pub(crate) fn new(specs: Vec<SeriesSpec>, maps: Option<Maps>) -> Self {
-        Self { specs, maps, types: BTreeMap::new(), fields: BTreeMap::new() }
+        Self { specs, maps, types: BTreeMap::new(), fields: BTreeMap::new(), told: BTreeSet::new() }
     }
 
-    /// The values, in the order of the series, and how many could not be read.
-    pub(crate) fn values(&mut self, kernel: &Kernel) -> (Vec<SeriesValue>, u32) {
+    /// The values, in the order of the series, and how many could not be read though they are there. What a series lacks is told once.
+    pub(crate) fn values(&mut self, kernel: &Kernel) -> (Vec<SeriesValue>, u32, Vec<SeriesProblem>) {
         let all = match &self.maps {
             Some(maps) if !self.specs.is_empty() => maps.all(kernel).ok(),
             _ => None,
         };
+        let (mut torn, mut problems) = (0, Vec::new());
         let values = (0..self.specs.len()).map(|index| {
-            let value = all.as_ref().and_then(|all| self.value(kernel, all, index).ok());
-            value.unwrap_or(SeriesValue::Unreadable)
+            match all.as_ref().map(|all| self.value(kernel, all, index)) {
+                Some(Ok(value)) => return value,
+                Some(Err(error @ ReadError::Field(_))) if self.told.insert(index) => {
+                    let series = self.specs.get(index).map(|spec| spec.name.clone()).unwrap_or_default();
+                    problems.push(SeriesProblem { series, problem: error.to_string() });
+                }
+                Some(Err(ReadError::Field(_))) => {}
+                Some(Err(_)) | None => torn += 1,
+            }
+            SeriesValue::Unreadable
         });
-        let values: Vec<_> = values.collect();
-        let unreadable = values.iter().filter(|value| **value == SeriesValue::Unreadable).count();
-        (values, unreadable as u32)
+        (values.collect(), torn, problems)
     }
 
     fn value(&mut self, kernel: &Kernel, all: &[Map], index: usize) -> Result<SeriesValue, ReadError> {
-        let Self { specs, maps: Some(maps), types, fields } = self else { return Ok(SeriesValue::NoMap) };
+        let Self { specs, maps: Some(maps), types, fields, .. } = self else { return Ok(SeriesValue::NoMap) };
         let Some(spec) = specs.get(index) else { return Ok(SeriesValue::NoMap) };
         // A scheduler that was started again has the newer one.
         let Some(map) = all.iter().rev().find(|map| is_named(map, &spec.map)) else { return Ok(SeriesValue::NoMap) };

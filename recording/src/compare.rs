@@ -325,7 +325,8 @@ impl Recording {
             | HostEvent::Steal(_)
             | HostEvent::Monitored { .. }
             | HostEvent::Unmonitored { .. }
-            | HostEvent::Dump(_) => None,
+            | HostEvent::Dump(_)
+            | HostEvent::SeriesUnreadable { .. } => None,
         });
         lost.or_else(|| self.ending().is_none().then(|| "it does not say how the machine ended".into()))
     }

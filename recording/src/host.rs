@@ -56,6 +56,13 @@ pub enum HostEvent {
     },
     /// The guest's kernel when the machine hung or its scheduler had died. Boxed, since most events are small.
     Dump(Box<Dump>),
+    /// A series of the case cannot be read as it is declared, and why. Once for each, before its first sample with `unreadable`.
+    SeriesUnreadable {
+        /// Its name.
+        series: String,
+        /// Why not: `.bss` has no such variable.
+        problem: String,
+    },
 }
 
 /// What the host took from a CPU: the time in which the CPU's thread could have run and the host ran something else.

@@ -122,7 +122,7 @@ impl<'a> Attempt<'a> {
         // The last messages and the last lines come with the end.
         self.sampling.end();
         self.take_events(&window)?;
-        // A guest that ended the machine runs on a little behind its last event, and not each time as far.
+        // A guest that ends the machine runs on a little behind its last event, and not each time as far.
         if !matches!(ending, Ending::Guest { .. }) {
             self.record_samples(FOR_EVER)?;
         }
@@ -291,6 +291,8 @@ impl<'a> Attempt<'a> {
                         self.host(&HostEvent::ScenarioStarted)?;
                     }
                 }
+                // What the guest does now is to end the machine.
+                What::Finished | What::BrokenOff => self.sampling.end_here(),
                 _ => {}
             }
         }

@@ -10,7 +10,7 @@
 use crate::execute::in_full;
 use ktstr_model::sample::EXIT_ERROR;
 use ktstr_model::{GuestNanos, MonitorSpec, Sample};
-use ktstr_monitor::{dump, Image, Sampler};
+use ktstr_monitor::{dump, Image, Sampler, SeriesProblem};
 use ktstr_recording::HostEvent;
 use ktstr_vmm::{GuestMemory, Instants, Machine, MachineError};
 use std::collections::VecDeque;
@@ -34,6 +34,8 @@ pub(super) struct Sampling {
     thread: Option<Looking>,
     /// Samples that are not recorded yet, in the order of time.
     samples: VecDeque<(GuestNanos, Box<Sample>)>,
+    /// Whether samples that come now are of no use.
+    is_over: bool,
 }
 
 struct Looking {
@@ -78,12 +80,13 @@ impl Sampling {
 
     /// Host events that came since the last call. Samples that came are kept.
     pub(super) fn take_events(&mut self) -> Vec<HostEvent> {
-        let Self { thread, samples } = self;
+        let Self { thread, samples, is_over } = self;
         let mut events = Vec::new();
         for seen in thread.iter().flat_map(|thread| thread.seen.try_iter()) {
             match seen {
                 Seen::Event(event) => events.push(event),
-                Seen::Sample(at, sample) => samples.push_back((at, sample)),
+                Seen::Sample(at, sample) if !*is_over => samples.push_back((at, sample)),
+                Seen::Sample(..) => {}
             }
         }
         events
@@ -95,12 +98,19 @@ impl Sampling {
         self.samples.pop_front()
     }
 
-    /// Ends the looks; what was seen can still be taken. The machine has ended.
+    /// Ends the looks; what was seen can still be taken. Waits for a look that goes on, for which the machine may stand still.
     pub(super) fn end(&mut self) {
         if let Some(looking) = &mut self.thread {
             looking.end = None;
             let _ = looking.thread.take().map(JoinHandle::join);
         }
+    }
+
+    /// Ends the looks, without waiting: what was seen after the last call of [`Sampling::take_events`] is not recorded.
+    pub(super) fn end_here(&mut self) {
+        self.samples.clear();
+        self.is_over = true;
+        self.thread.iter_mut().for_each(|looking| looking.end = None);
     }
 }
 
@@ -111,9 +121,12 @@ impl Watched {
         let mut dumped = false;
         let mut problem = "the machine ended before its kernel was looked at".to_owned();
         loop {
+            if !matches!(self.ended.try_recv(), Err(TryRecvError::Empty)) {
+                break;
+            }
             let instant = match instants.as_mut().map(|instants| instants.next(LOOK)) {
-                Some(Ok(None)) if matches!(self.ended.try_recv(), Err(TryRecvError::Empty)) => continue,
-                Some(Ok(None)) | Some(Err(MachineError::Ended)) => break,
+                Some(Ok(None)) => continue,
+                Some(Err(MachineError::Ended)) => break,
                 Some(Ok(instant)) => instant,
                 Some(Err(error)) => {
                     problem = in_full(&error);
@@ -143,6 +156,9 @@ impl Watched {
             let counter = instant.as_ref().map(|instant| instant.at.0);
             let Some((at, sample)) = sampler.sample(counter) else { break };
             let is_over = sample.scx.as_ref().is_some_and(|scx| scx.exit_kind >= EXIT_ERROR);
+            for SeriesProblem { series, problem } in sampler.take_problems() {
+                let _ = self.say.send(Seen::Event(HostEvent::SeriesUnreadable { series, problem }));
+            }
             let _ = self.say.send(Seen::Sample(at, Box::new(sample)));
             if is_over && !std::mem::replace(&mut dumped, true) {
                 self.dump(counter);

@@ -19,10 +19,10 @@ const BTF_BYTES_MAX: u64 = 16 << 20;
 /// Elements, or buckets, of one map that are looked at.
 const ELEMENTS_MAX: u64 = 1 << 16;
 /// include/uapi/linux/bpf.h.
-const HASH: u32 = 1;
-const ARRAY: u32 = 2;
-const PERCPU_HASH: u32 = 5;
-const PERCPU_ARRAY: u32 = 6;
+pub(crate) const HASH: u32 = 1;
+pub(crate) const ARRAY: u32 = 2;
+pub(crate) const PERCPU_HASH: u32 = 5;
+pub(crate) const PERCPU_ARRAY: u32 = 6;
 const LRU_HASH: u32 = 9;
 const LRU_PERCPU_HASH: u32 = 10;
 
@@ -233,12 +233,12 @@ impl Maps {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::testkit::{direct, Machine, DIRECT, LINKED_AT, LOADED_AT};
     use ktstr_testing::BtfWriter;
 
-    fn types() -> BtfWriter {
+    pub(crate) fn types() -> BtfWriter {
         let mut btf = BtfWriter::default();
         let (int, byte) = (btf.int("int", 4, 0), btf.int("unsigned char", 1, 0));
         let (char_, pointer) = (btf.int("char", 1, 1), btf.pointer(0));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     /// One map with number 1 at 0x8000, of this kind, with keys of 5 bytes, values of 8 and 2 elements; behind it what `more` says.
-    fn machine(kind: u32, more: &[(u64, u64)]) -> Machine {
+    pub(crate) fn machine(kind: u32, more: &[(u64, u64)]) -> Machine {
         let mut machine = Machine::new(LOADED_AT, 0);
         machine.symbols.push(("map_idr".into(), LINKED_AT + 0x12_0000));
         machine.put("map_idr", direct(0x7000).0 | 2);

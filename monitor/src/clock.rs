@@ -83,13 +83,12 @@ impl Clock {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::testkit::{direct, Machine, LINKED_AT, LOADED_AT};
     use ktstr_testing::BtfWriter;
 
-    fn types() -> BtfWriter {
-        let mut btf = BtfWriter::default();
+    pub(crate) fn add_types(btf: &mut BtfWriter) {
         let (int, u64_, pointer) = (btf.int("int", 4, 0), btf.int("unsigned long", 8, 0), btf.pointer(0));
         let seqcount = btf.structure("seqcount", 4, &[("sequence", int, 0, 0)]);
         let latch = btf.structure("seqcount_latch_t", 4, &[("seqcount", seqcount, 0, 0)]);
@@ -106,7 +105,6 @@ mod tests {
         let bases = btf.array(base, 2);
         btf.structure("tk_fast", 104, &[("seq", latch, 0, 0), ("base", bases, 64, 0)]);
         btf.structure("clocksource", 8, &[("name", pointer, 0, 0)]);
-        btf
     }
 
     #[test]
@@ -121,7 +119,9 @@ mod tests {
             words.iter().zip((at..).step_by(8)).for_each(|(word, at)| machine.memory.put(at, *word));
             machine.memory.put(0x8000, direct(0x9000).0);
             machine.memory.write(0x9000, source);
-            let kernel = machine.open(&types()).expect("is there");
+            let mut types = BtfWriter::default();
+            add_types(&mut types);
+            let kernel = machine.open(&types).expect("is there");
             let Monotonic { at, is_now } =
                 Clock::of(&kernel).and_then(|clock| clock.monotonic(&kernel, counter)).expect("is readable");
             (at - 1_000_000_000, is_now)

@@ -244,3 +244,6 @@ fn cpu(rq: Runqueue) -> CpuSample {
         scx,
     }
 }
+
+#[cfg(test)]
+mod tests;

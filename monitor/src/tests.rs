@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::sync::{Arc, OnceLock};
 
 /// The types that the helpers need, small. Offsets are in bytes.
-fn types() -> BtfWriter {
+pub(crate) fn types() -> BtfWriter {
     let mut btf = BtfWriter::default();
     let int = btf.int("int", 4, 1);
     let byte = btf.int("unsigned char", 1, 0);
@@ -25,7 +25,8 @@ fn types() -> BtfWriter {
         24,
         &[("run_delay", u64_, 0, 0), ("pcount", u64_, 64, 0), ("last_queued", u64_, 128, 0)],
     );
-    let se = btf.structure("sched_entity", 8, &[("sum_exec_runtime", u64_, 0, 0)]);
+    let se = btf.structure("sched_entity", 16, &[("sum_exec_runtime", u64_, 0, 0), ("cfs_rq", pointer, 64, 0)]);
+    btf.structure("cfs_rq", 8, &[("throttle_count", int, 32, 0)]);
     let members = [
         ("thread_info", info, 0),
         ("__state", int, 8),
@@ -42,9 +43,11 @@ fn types() -> BtfWriter {
         ("comm", comm, 88),
         ("sched_info", sched, 104),
         ("se", se, 128),
+        ("jobctl", u64_, 144),
+        ("frozen", int, 152),
     ];
     let members: Vec<_> = members.iter().map(|(name, id, at)| (*name, *id, at * 8, 0)).collect();
-    btf.structure("task_struct", 136, &members);
+    btf.structure("task_struct", 160, &members);
     btf.structure("signal_struct", 24, &[("thread_head", list, 64, 0)]);
     btf.structure(
         "rq",
@@ -126,7 +129,7 @@ fn a_list_is_believed_only_where_nodes_point_back() {
 }
 
 /// Process 1 with thread 2, process 3; `signal_struct`s behind them.
-fn with_tasks() -> Machine {
+pub(crate) fn with_tasks() -> Machine {
     let mut machine = Machine::new(LOADED_AT, 0);
     let [first, thread, second] = [0x8000, 0x8200, 0x8400u64];
     for (at, pid, tgid, comm) in [(first, 1u32, 1u32, "init"), (thread, 2, 1, "worker"), (second, 3, 3, "kthreadd")] {

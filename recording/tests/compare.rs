@@ -229,15 +229,15 @@ fn samples_are_compared_as_far_as_both_go_if_they_were_taken_alike() {
     let [ours, rarer] = [monitored(10), monitored(20)];
     let none = Case { monitor: None, inputs: vec![input("snapshot", "bb")], ..ours.clone() };
     let real = Case { clock: Clock::Real, ..ours.clone() };
-    // Whose, what there is on both sides, and how many are compared.
-    let equal: [(&Case, &[u32], &Case, &[u32], usize); 4] = [
-        (&ours, &[0, 1, 2], &ours, &[0, 1], 2),
-        (&ours, &[0, 1], &none, &[], 0),
-        (&ours, &[0, 1], &rarer, &[1], 0),
-        (&real, &[0], &real, &[1], 0),
+    // And how many are compared.
+    let equal = [
+        (seen(&ours, &[0, 1, 2]), seen(&ours, &[0, 1]), 2),
+        (seen(&ours, &[0, 1]), seen(&none, &[]), 0),
+        (seen(&ours, &[0, 1]), seen(&rarer, &[1]), 0),
+        (seen(&real, &[0]), seen(&real, &[1]), 0),
     ];
-    for (first, ours, second, theirs, expected) in equal {
-        let comparison = compare(&seen(first, ours), &seen(second, theirs));
+    for (first, second, expected) in equal {
+        let comparison = compare(&first, &second);
         assert!(matches!(comparison, Comparison::Equal { samples, .. } if samples == expected), "{comparison:?}");
     }
     let Comparison::Sample(difference) = compare(&seen(&ours, &[0, 1, 2]), &seen(&ours, &[0, 5, 2])) else {

@@ -110,6 +110,8 @@ pub struct TaskSample {
     pub on_cpu: bool,
     /// Scheduling policy, `SCHED_*` of include/uapi/linux/sched.h.
     pub policy: u32,
+    /// Nice value (`static_prio` without 120).
+    pub nice: i8,
     /// CPUs that it may use.
     pub allowed: CpuSet,
     /// How long it has waited for a CPU, in nanoseconds, by the clock of its runqueue; none: it does not wait.

@@ -1,5 +1,6 @@
 //! Checks: a bound, and where it came from.
 
+use crate::over_time::{OverTime, Sustained};
 use crate::spec::{ChecksSpec, LatencyBounds, Switch};
 use crate::Nanos;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,9 @@ pub struct Check {
     pub bound: Bound,
     /// Who said so.
     pub origin: Origin,
+    /// Whether it passes where there can be no samples to judge.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_lack: bool,
 }
 
 /// The layer that set a bound; later layers win.
@@ -49,7 +53,7 @@ pub enum Bound {
     NoStall,
     /// The scheduler under test prints no error.
     NoErrorLog,
-    /// Every worker iterates in every step.
+    /// Every worker iterates in every step, and no task waits too long for a CPU.
     NotStarved,
     /// Longest time between two iterations of a worker.
     MaxGap(Nanos),
@@ -63,9 +67,34 @@ pub enum Bound {
     MinWorkRate(f64),
     /// Largest wakeup latencies of a worker group.
     MaxWakeupLatency(LatencyBounds),
+    /// Longest time for which a CPU is idle while a task that may run there waits.
+    WorkConserving(Nanos),
+    /// Largest difference of runnable tasks between CPUs.
+    MaxImbalance(Sustained),
+    /// Most tasks in a dispatch queue that is not a local one.
+    MaxDsqDepth(Sustained),
+    /// Most `SCX_EV_SELECT_CPU_FALLBACK` a second.
+    MaxFallbackRate(f64),
+    /// Most `SCX_EV_DISPATCH_KEEP_LAST` a second.
+    MaxKeepLastRate(f64),
+    /// What holds for a metric over time.
+    OverTime(OverTime),
 }
 
 impl Bound {
+    /// Whether there is nothing to judge without samples of the guest's kernel.
+    pub fn needs_samples(&self) -> bool {
+        matches!(
+            self,
+            Self::WorkConserving(_)
+                | Self::MaxImbalance(_)
+                | Self::MaxDsqDepth(_)
+                | Self::MaxFallbackRate(_)
+                | Self::MaxKeepLastRate(_)
+                | Self::OverTime(_)
+        )
+    }
+
     /// Name of the check, as users write it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -79,6 +108,12 @@ impl Bound {
             Self::Isolation => "isolation",
             Self::MinWorkRate(_) => "min_work_rate",
             Self::MaxWakeupLatency(_) => "max_wakeup_latency",
+            Self::WorkConserving(_) => "work_conserving",
+            Self::MaxImbalance(_) => "max_imbalance",
+            Self::MaxDsqDepth(_) => "max_dsq_depth",
+            Self::MaxFallbackRate(_) => "max_fallback_rate",
+            Self::MaxKeepLastRate(_) => "max_keep_last_rate",
+            Self::OverTime(holds) => holds.name(),
         }
     }
 }
@@ -92,7 +127,7 @@ pub struct Has {
     pub scheduler: bool,
 }
 
-/// Merges layers of bounds; the last layer that says something of a check wins.
+/// Merges layers of bounds; the last layer that says something of a check wins. Only lists of what holds over time are joined.
 ///
 /// What a case has decides on some defaults.
 pub fn merge(layers: &[(Origin, &ChecksSpec)], has: Has) -> Vec<Check> {
@@ -107,11 +142,13 @@ pub fn merge(layers: &[(Origin, &ChecksSpec)], has: Has) -> Vec<Check> {
     };
     let mut all = vec![(Origin::Default, &defaults)];
     all.extend(layers);
+    let may_lack = all.iter().rev().find_map(|(_, spec)| spec.may_lack).unwrap_or(false);
+    let check = |bound: Bound, origin| Check { may_lack: may_lack && bound.needs_samples(), bound, origin };
     let last = |bound: &dyn Fn(&ChecksSpec) -> Option<Option<Bound>>| {
         let (origin, bound) = all.iter().rev().find_map(|(origin, spec)| Some((*origin, bound(spec)?)))?;
-        Some(Check { bound: bound?, origin })
+        Some(check(bound?, origin))
     };
-    [
+    let checks = [
         last(&|spec| spec.scheduler_alive.map(|on| on.then_some(Bound::SchedulerAlive))),
         last(&|spec| spec.no_stall.map(|on| on.then_some(Bound::NoStall))),
         last(&|spec| spec.no_error_log.map(|on| on.then_some(Bound::NoErrorLog))),
@@ -122,10 +159,27 @@ pub fn merge(layers: &[(Origin, &ChecksSpec)], has: Has) -> Vec<Check> {
         last(&|spec| spec.isolation.map(|on| on.then_some(Bound::Isolation))),
         last(&|spec| switched(&spec.min_work_rate, Bound::MinWorkRate)),
         last(&|spec| switched(&spec.max_wakeup_latency, Bound::MaxWakeupLatency)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+        last(&|spec| switched(&spec.work_conserving, Bound::WorkConserving)),
+        last(&|spec| switched(&spec.max_imbalance, Bound::MaxImbalance)),
+        last(&|spec| switched(&spec.max_dsq_depth, Bound::MaxDsqDepth)),
+        last(&|spec| switched(&spec.max_fallback_rate, Bound::MaxFallbackRate)),
+        last(&|spec| switched(&spec.max_keep_last_rate, Bound::MaxKeepLastRate)),
+    ];
+    let over_time = over_time(&all).into_iter().map(|(origin, holds)| check(Bound::OverTime(holds), origin));
+    checks.into_iter().flatten().chain(over_time).collect()
+}
+
+/// Of all layers above the last one that switches them off.
+fn over_time(layers: &[(Origin, &ChecksSpec)]) -> Vec<(Origin, OverTime)> {
+    let mut all = Vec::new();
+    for (origin, spec) in layers {
+        match &spec.over_time {
+            None => {}
+            Some(Switch::Flag(_)) => all.clear(),
+            Some(Switch::Bound(list)) => all.extend(list.iter().map(|holds| (*origin, holds.clone()))),
+        }
+    }
+    all
 }
 
 /// `None`: not mentioned. `Some(None)`: switched off.
@@ -146,7 +200,7 @@ mod tests {
         let line =
             ChecksSpec { max_gap: Some(Switch::Bound(Nanos(7))), not_starved: Some(false), ..Default::default() };
         let merged = merge(&[(Origin::Test, &test), (Origin::CommandLine, &line)], Has::default());
-        assert_eq!(merged, [Check { bound: Bound::MaxGap(Nanos(7)), origin: Origin::CommandLine }]);
+        assert_eq!(merged, [Check { bound: Bound::MaxGap(Nanos(7)), origin: Origin::CommandLine, may_lack: false }]);
     }
 
     #[test]
@@ -155,8 +209,8 @@ mod tests {
         assert_eq!(
             merged,
             [
-                Check { bound: Bound::NotStarved, origin: Origin::Default },
-                Check { bound: Bound::Isolation, origin: Origin::Default },
+                Check { bound: Bound::NotStarved, origin: Origin::Default, may_lack: false },
+                Check { bound: Bound::Isolation, origin: Origin::Default, may_lack: false },
             ]
         );
     }
@@ -167,5 +221,25 @@ mod tests {
         let merged = merge(&[(Origin::Test, &layer)], Has { limited_cpus: false, scheduler: true });
         let names: Vec<&str> = merged.iter().map(|check| check.bound.name()).collect();
         assert_eq!(names, ["scheduler_alive", "no_stall", "not_starved"]);
+    }
+
+    #[test]
+    fn lists_of_what_holds_over_time_are_joined() {
+        let list = |series: &str| {
+            let holds = OverTime::EqualsSumOfDsq { series: series.into(), dsqs: vec![], samples: 1 };
+            ChecksSpec { over_time: Some(Switch::Bound(vec![holds])), may_lack: Some(true), ..Default::default() }
+        };
+        let (scheduler, test) = (list("a"), list("b"));
+        let off = ChecksSpec { over_time: Some(Switch::Flag(false)), ..Default::default() };
+        let origins = |layers: &[(Origin, &ChecksSpec)]| -> Vec<Origin> {
+            let merged = merge(layers, Has::default()).into_iter();
+            merged.filter(|check| check.may_lack && check.bound.needs_samples()).map(|check| check.origin).collect()
+        };
+        assert_eq!(
+            origins(&[(Origin::Scheduler, &scheduler), (Origin::Test, &test)]),
+            [Origin::Scheduler, Origin::Test]
+        );
+        let dropped = [(Origin::Scheduler, &scheduler), (Origin::Test, &off), (Origin::CommandLine, &test)];
+        assert_eq!(origins(&dropped), [Origin::CommandLine]);
     }
 }

@@ -84,6 +84,8 @@ pub enum Measure {
     Spread,
     /// The distance of CPU time from a share. That of one worker from the mean is no larger than the spread of all.
     Share,
+    /// The time for which a CPU is idle: it has to come to its turn before it can take a task, as before a gap ends.
+    Idle,
 }
 
 /// A value of a [`Measure`], printed as users write it.
@@ -106,8 +108,16 @@ impl fmt::Display for Quantity {
 
 impl Measure {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Gap, Self::LatencyP50, Self::LatencyP99, Self::LatencyP999, Self::LatencyMax, Self::Spread, Self::Share];
+    pub const ALL: [Self; 8] = [
+        Self::Gap,
+        Self::LatencyP50,
+        Self::LatencyP99,
+        Self::LatencyP999,
+        Self::LatencyMax,
+        Self::Spread,
+        Self::Share,
+        Self::Idle,
+    ];
 
     /// The field of `checks` that bounds it.
     pub fn field(self) -> &'static str {
@@ -119,6 +129,7 @@ impl Measure {
             Self::LatencyMax => "max_wakeup_latency.max",
             Self::Spread => "max_spread",
             Self::Share => "weight_share",
+            Self::Idle => "work_conserving",
         }
     }
 
@@ -128,7 +139,7 @@ impl Measure {
             (Self::Spread, Bound::MaxSpread(part)) | (Self::Share, Bound::WeightShare(part)) => {
                 return Some(Quantity::Part(*part))
             }
-            (Self::Gap, Bound::MaxGap(gap)) => Some(*gap),
+            (Self::Gap, Bound::MaxGap(time)) | (Self::Idle, Bound::WorkConserving(time)) => Some(*time),
             (Self::LatencyP50, Bound::MaxWakeupLatency(bounds)) => bounds.p50,
             (Self::LatencyP99, Bound::MaxWakeupLatency(bounds)) => bounds.p99,
             (Self::LatencyP999, Bound::MaxWakeupLatency(bounds)) => bounds.p999,
@@ -185,7 +196,7 @@ impl ClockOfMachine {
         // Beyond the last row it is not known how high the floor is, but that it is not lower.
         let row = rows.iter().find(|row| self.cpus <= row.cpus).or(rows.last())?;
         let time = match of {
-            Measure::Gap => row.gap,
+            Measure::Gap | Measure::Idle => row.gap,
             Measure::LatencyP50 => row.p50,
             Measure::LatencyP99 => row.p99,
             Measure::LatencyP999 | Measure::LatencyMax => row.max,
@@ -223,6 +234,7 @@ mod tests {
         let time = Some(Nanos(value));
         Bound::MaxWakeupLatency(match of {
             Measure::Gap => return Bound::MaxGap(Nanos(value)),
+            Measure::Idle => return Bound::WorkConserving(Nanos(value)),
             Measure::Spread => return Bound::MaxSpread(value as f64 / 1e6),
             Measure::Share => return Bound::WeightShare(value as f64 / 1e6),
             Measure::LatencyP50 => LatencyBounds { p50: time, ..Default::default() },
@@ -271,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bound_is_refused_exactly_below_its_floor(cpus in 1u32..300, virtually: bool, value in 0u64..5_000_000_000, of in 0usize..7) {
+        fn a_bound_is_refused_exactly_below_its_floor(cpus in 1u32..300, virtually: bool, value in 0u64..5_000_000_000, of in 0usize..Measure::ALL.len()) {
             let machine = emulated(if virtually { Clock::Virtual } else { Clock::Real }, cpus);
             let bound = bound(Measure::ALL[of], value);
             let set = Measure::ALL[of].bound_in(&bound).expect("has one");
@@ -281,7 +293,7 @@ mod tests {
         }
 
         #[test]
-        fn more_cpus_have_no_lower_floor(cpus in 1u32..300, more in 0u32..300, virtually: bool, of in 0usize..7) {
+        fn more_cpus_have_no_lower_floor(cpus in 1u32..300, more in 0u32..300, virtually: bool, of in 0usize..Measure::ALL.len()) {
             let clock = if virtually { Clock::Virtual } else { Clock::Real };
             let floor = |cpus| emulated(clock, cpus).floor(Measure::ALL[of]);
             prop_assert!(floor(cpus) <= floor(cpus + more));

@@ -7,6 +7,7 @@
 //! The guest starts it and writes down what the kernel and the process say; in which phase it failed, and why, is the judge's
 //! business.
 
+use crate::monitor::SeriesSpec;
 use crate::spec::ChecksSpec;
 use crate::{FieldError, Nanos};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct SchedulerSpec {
     /// Bounds that it brings with it; those of the test win.
     #[serde(default, skip_serializing_if = "ChecksSpec::is_empty")]
     pub checks: ChecksSpec,
+    /// Variables of it that are sampled, beside those of the test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<SeriesSpec>,
     /// What a kernel must have, or the cases are skipped: `CONFIG_X`, a kfunc, a type, or a member `type.member`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_features: Vec<String>,

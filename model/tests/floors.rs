@@ -3,14 +3,14 @@
 use ktstr_model::floor::{ClockOfMachine, Measure};
 use ktstr_model::{Backend, Bound, Clock, Nanos};
 
-const HEAD: &str = "| clock | CPUs up to | latency p50 | p99 | p999, max | `max_gap` | `max_spread`, `weight_share` |";
+const HEAD: &str = "| clock | CPUs up to | latency p50 | p99 | p999, max | `max_gap`, `work_conserving` | `max_spread`, `weight_share` |";
 
 /// What the cells behind the first two are the floors of.
 const COLUMNS: [&[Measure]; 5] = [
     &[Measure::LatencyP50],
     &[Measure::LatencyP99],
     &[Measure::LatencyP999, Measure::LatencyMax],
-    &[Measure::Gap],
+    &[Measure::Gap, Measure::Idle],
     &[Measure::Spread, Measure::Share],
 ];
 

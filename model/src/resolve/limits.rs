@@ -1,9 +1,10 @@
 //! Ranges of the plain numbers of a declaration.
 
 use crate::floor::ClockOfMachine;
+use crate::over_time::Sustained;
 use crate::spec::{ChecksSpec, CpuMaxSpec, LatencyBounds, Switch, WorkersSpec};
 use crate::work::{Policy, Work};
-use crate::{Check, FieldError, MonitorSpec, Nanos};
+use crate::{Check, FieldError, Nanos};
 use std::fmt::Display;
 
 const MS: u64 = 1_000_000;
@@ -29,30 +30,6 @@ pub(super) fn interval(value: Nanos, path: &str) -> Result<Nanos, FieldError> {
         return Ok(value);
     }
     Err(out_of_range(path, value, &format!("1ns to {most}")))
-}
-
-pub(super) fn monitor(spec: &MonitorSpec, path: &str) -> Result<(), FieldError> {
-    for (name, value) in [("interval", spec.interval), ("tasks", spec.tasks)] {
-        if !(MS..=10_000 * MS).contains(&value.0) {
-            return Err(out_of_range(&format!("{path}.{name}"), value, "1ms to 10s"));
-        }
-    }
-    for (i, series) in spec.series.iter().enumerate() {
-        let at = |field: &str| format!("{path}.series[{i}].{field}");
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if series.name.is_empty() || !series.name.chars().all(plain) {
-            return Err(
-                FieldError::new(at("name"), format!("{:?} is no name", series.name)).hint("letters, digits, `_`")
-            );
-        }
-        if spec.series[..i].iter().any(|other| other.name == series.name) {
-            return Err(FieldError::new(at("name"), format!("{} stands there twice", series.name)));
-        }
-        if series.map.is_empty() {
-            return Err(FieldError::new(at("map"), "is empty"));
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn weight(weight: u32, path: &str) -> Result<u32, FieldError> {
@@ -112,7 +89,19 @@ pub(super) fn checks(spec: &ChecksSpec, path: &str) -> Result<(), FieldError> {
     bound(&spec.min_work_rate, &at("min_work_rate"), "above 0 iterations per second", |rate| *rate > 0.0)?;
     bound(&spec.max_wakeup_latency, &at("max_wakeup_latency"), "at least one of p50, p99, p999, max", |bounds| {
         *bounds != LatencyBounds::default()
-    })
+    })?;
+    bound(&spec.work_conserving, &at("work_conserving"), "above 0", |time| time.0 > 0)?;
+    for (field, switch) in [("max_imbalance", &spec.max_imbalance), ("max_dsq_depth", &spec.max_dsq_depth)] {
+        bound(switch, &at(field), "at least 1 sample in a row", |Sustained { samples, .. }| *samples > 0)?;
+    }
+    for (field, switch) in
+        [("max_fallback_rate", &spec.max_fallback_rate), ("max_keep_last_rate", &spec.max_keep_last_rate)]
+    {
+        bound(switch, &at(field), "0 or more events per second", |rate| *rate >= 0.0)?;
+    }
+    bound(&spec.over_time, &at("over_time"), "", |_| true)?;
+    let Some(Switch::Bound(list)) = &spec.over_time else { return Ok(()) };
+    list.iter().enumerate().try_for_each(|(i, holds)| holds.check(&format!("{path}.over_time[{i}]")))
 }
 
 /// # Errors

@@ -1,10 +1,12 @@
 //! From a declaration to its cases: topologies × flag profiles × seeds, each with a plan in which nothing is left to choose.
 //!
 //! `TestSpec ──cases──▶ [Case]`; `cpusets` turns cpuset and affinity declarations into CPU numbers, `timeline` plays the
-//! scenario through once to know which cgroups and workers are alive when, and `limits` holds the ranges of plain numbers.
+//! scenario through once to know which cgroups and workers are alive when, `samples` says what is sampled, and `limits` holds the ranges of plain
+//! numbers.
 
 mod cpusets;
 mod limits;
+mod samples;
 mod timeline;
 mod under_test;
 
@@ -15,8 +17,8 @@ use crate::case::Input;
 use crate::check::{merge, Has, Origin};
 use crate::floor::ClockOfMachine;
 use crate::scheduler::Profile;
-use crate::spec::{RandomSeed, SeedSpec, Switch, TestSpec};
-use crate::{Case, Check, FieldError, MonitorSpec, Placement, Plan, StartMode, StartSpec, Topology};
+use crate::spec::{RandomSeed, SeedSpec, TestSpec};
+use crate::{Case, Check, FieldError, Placement, Plan, StartMode, StartSpec, Topology};
 use std::collections::BTreeMap;
 
 /// Most seeds of one test.
@@ -51,11 +53,7 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
     let seeds = seeds(spec, facts)?;
     let chosen = || FieldError::new("backend", "nothing was chosen").hint("tcg or kvm");
     let backend = spec.backend.ok_or_else(chosen)?;
-    let monitor = match &spec.monitor {
-        Switch::Flag(on) => on.then(MonitorSpec::default),
-        Switch::Bound(monitor) => Some(monitor.clone()),
-    };
-    monitor.iter().try_for_each(|monitor| limits::monitor(monitor, "monitor"))?;
+    let monitor = samples::monitor(spec)?;
     let mut cases: Vec<Case> = Vec::new();
     for (i, (topology, clock)) in spec.topologies.iter().zip(&spec.clocks).enumerate() {
         let path = format!("topologies[{i}]");
@@ -68,6 +66,7 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
         placement.check(backend, &topology, &path)?;
         let plan = timeline::plan(spec, &topology)?;
         let checks = checks(spec, limits_cpus(&plan, &topology));
+        samples::checks(spec, monitor.as_ref(), &checks)?;
         let machine = ClockOfMachine { backend, clock: *clock, cpus: topology.cpus() };
         limits::above_floors(&checks, machine, &path)?;
         for (profile, seed) in profiles.iter().flat_map(|profile| seeds.iter().map(move |seed| (profile, seed))) {

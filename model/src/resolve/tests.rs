@@ -356,8 +356,8 @@ fn bounds_of_the_test_win_over_those_of_its_scheduler() {
         let scheduler = r#""scheduler": {"name": "s", "checks": {"max_gap": "9s", "no_error_log": false}}"#;
         resolve(&one(SPIN), &format!(", {scheduler} {more}")).expect("can be").remove(0).checks
     };
-    let gap =
-        |seconds: u64, origin| Check { bound: crate::Bound::MaxGap(crate::Nanos(seconds * 1_000_000_000)), origin };
+    let bound = |seconds: u64| crate::Bound::MaxGap(crate::Nanos(seconds * 1_000_000_000));
+    let gap = |seconds, origin| Check { bound: bound(seconds), origin, may_lack: false };
     let inherited = checks("");
     assert!(inherited.contains(&gap(9, Origin::Scheduler)), "{inherited:?}");
     assert!(!inherited.iter().any(|check| check.bound.name() == "no_error_log"), "{inherited:?}");

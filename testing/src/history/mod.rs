@@ -31,15 +31,32 @@
 //! broken                     the guest does not go on
 //! ```
 //!
+//! Lines about samples of the guest's kernel; times count from the beginning of the last hold, and a range is a sample every 10 ms:
+//!
+//! ```text
+//! series nr_queued           the first variable of the scheduler that is sampled
+//! see 0ms..1s cpus=3,0       `nr_running` of each CPU; one with 0 is idle, and all are idle of which nothing is said
+//! see 0ms..1s local=0,2 dsq=7:5,8:0 SCX_EV_X=0+3 nr_queued=5
+//!                            local queues of the CPUs, other queues, an event that is counted up by 3 a sample, a series
+//! see 50ms..1s curr=1:idle   CPU 1 runs this, or is idle; `ran=1`: it ran something right before; `off=1`: it is off line; `clock=9s`
+//! see 100ms..1s task kworker/1:0 pid=40 cpu=1 allowed=1 wait=50ms kernel
+//!                            a look at tasks every 100 ms; further `runs` (on its CPU), `ran=3` (how often), `nice=19`, `policy=5`,
+//!                            `throttled`, `frozen`; `task` alone: a look at which nothing has changed
+//! see 500ms gone=40          it is no longer there
+//! lacks sched_ext: before …  what the kernel has not; `noscx` of each sample goes with it
+//! blind no symbols           the kernel could not be looked at
+//! ```
+//!
 //! Only tests use this: a text that is not of the notation is a panic with the line.
 
 #![allow(clippy::panic)]
 
 mod notation;
+mod samples;
 mod scheduler;
 
 use ktstr_model::event::{SeenCpu, SeenMachine, SeenNode};
-use ktstr_model::{Case, CpuSet, Event, GuestNanos, Topology, What};
+use ktstr_model::{Case, CpuSet, Event, GuestNanos, Sample, Topology, What};
 use ktstr_recording::{Ending, Entry, Header, HostEvent, HostNanos, Recording, Writer};
 use notation::Reader;
 use std::path::Path;
@@ -55,6 +72,8 @@ pub struct History {
     pub events: Vec<Event>,
     /// What the host saw; by default that the guest has ended as it should.
     pub host: Vec<HostEvent>,
+    /// What the host saw of the guest's kernel.
+    pub samples: Vec<(GuestNanos, Sample)>,
 }
 
 /// Reads a history on a machine with this label (`1n2l4c2t`).
@@ -108,7 +127,8 @@ impl History {
         let booted = self.seen.iter().map(|seen| Event { at: GuestNanos(1), what: What::Booted(seen.clone()) });
         let guest = booted.chain(self.events.iter().cloned()).map(Entry::Guest);
         let host = self.host.iter().cloned().map(|event| Entry::Host(HostNanos(1), event));
-        for entry in guest.chain(host) {
+        let samples = self.samples.iter().map(|(at, sample)| Entry::Sample(*at, Box::new(sample.clone())));
+        for entry in guest.chain(host).chain(samples) {
             let written = match entry {
                 Entry::Guest(event) => writer.guest(&event),
                 Entry::Host(at, event) => writer.host(at, &event),
@@ -162,6 +182,7 @@ pub fn seen_machine(topology: &Topology) -> SeenMachine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ktstr_model::sample::SeriesValue;
     use ktstr_recording::host::EXIT_FINISHED;
 
     #[test]
@@ -194,5 +215,26 @@ mod tests {
     #[should_panic(expected = "`a: cpu_spn` is not a line of a history")]
     fn other_texts_are_told() {
         history("1n1l1c1t", "a: cpu_spn");
+    }
+
+    #[test]
+    fn samples_are_seen_at_their_times() {
+        let history = history(
+            "1n1l2c1t",
+            "series v
+             a: cpu_spin x1
+             hold 1s
+             see 0ms..20ms cpus=3,0 v=7+1
+             see 10ms task x pid=4 wait=5ms allowed=1",
+        );
+        let recording = history.recording();
+        let seen: Vec<_> = recording
+            .samples()
+            .map(|(at, sample)| (at.0 / 1_000_000, sample.cpus[0].nr_running, sample.cpus[1].runs, &sample.series[..]))
+            .collect();
+        let number = |value| [SeriesValue::Number(value)];
+        assert_eq!(seen, [(2000, 3, 1, &number(7)[..]), (2010, 3, 1, &number(8)[..]), (2020, 3, 1, &number(9)[..])]);
+        let looks: Vec<_> = recording.samples().filter_map(|(_, sample)| sample.tasks.as_ref()).collect();
+        assert_eq!((looks.len(), looks[0].tasks[0].waiting), (1, Some(5_000_000)));
     }
 }

@@ -1,5 +1,6 @@
 //! Reads the notation of histories.
 
+use super::samples::Seen;
 use super::{seen_machine, History};
 use ktstr_model::event::{GuestFailure, LatencyHistogram, WorkerReport};
 use ktstr_model::plan::{Action, CgroupPlan, GroupPlan, StepPlan, WorkerExpectation};
@@ -14,7 +15,7 @@ const START: u64 = 2_000_000_000;
 
 /// What has been read so far.
 pub(super) struct Reader {
-    topology: Topology,
+    pub(super) topology: Topology,
     pub(super) plan: Plan,
     /// What each worker may do now, in the order of ids.
     expect: Vec<WorkerExpectation>,
@@ -25,6 +26,9 @@ pub(super) struct Reader {
     segments: u32,
     cut: bool,
     steal: Vec<CpuSteal>,
+    /// When the last hold began.
+    pub(super) held_from: u64,
+    pub(super) seen: Seen,
 }
 
 impl Reader {
@@ -40,6 +44,8 @@ impl Reader {
             segments: 0,
             cut: false,
             steal: vec![],
+            held_from: START,
+            seen: Seen::default(),
         };
         reader.say(What::Ready);
         reader.step();
@@ -75,6 +81,7 @@ impl Reader {
             "nest" => self.nest(rest)?,
             "steal" => self.steal(rest)?,
             "scx" => super::scheduler::statement(self, rest)?,
+            "see" | "series" | "lacks" | "blind" => super::samples::statement(self, word, rest)?,
             "broken" => {
                 self.say(What::BrokenOff);
                 self.cut = true;
@@ -189,6 +196,7 @@ impl Reader {
         self.segments += 1;
         self.act(Action::Hold { duration, expect: self.expect.clone() });
         self.say(What::SegmentStarted { segment });
+        self.held_from = self.now;
         self.now += duration.0;
         self.say(What::SegmentEnded { segment });
         for expect in self.expect.clone() {
@@ -244,7 +252,7 @@ impl Reader {
     /// The history, in which the guest ends as it should.
     pub(super) fn finish(mut self) -> History {
         self.say(What::Finished);
-        let case = Case {
+        let mut case = Case {
             name: format!("history[{}][s0]", self.topology),
             topology: self.topology,
             backend: Backend::Tcg,
@@ -262,8 +270,10 @@ impl Reader {
         };
         let seen = Some(seen_machine(&case.topology));
         let steal = Some(self.steal).filter(|steal| !steal.is_empty()).map(HostEvent::Steal);
-        let host = steal.into_iter().chain([HostEvent::Ended(Ending::Guest { code: EXIT_FINISHED })]).collect();
-        History { case, seen, events: self.events, host }
+        let (samples, watched) = self.seen.finish(&mut case);
+        let host =
+            watched.into_iter().chain(steal).chain([HostEvent::Ended(Ending::Guest { code: EXIT_FINISHED })]).collect();
+        History { case, seen, events: self.events, host, samples }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Judges a recording. Pure: no clock, no file, no machine.
 //!
 //! ```text
-//! Recording ──run──▶ Run (what came of each step, segment and worker)
+//! Recording ──run, samples──▶ Run (what came of each step, segment and worker, and what the host saw of the kernel meanwhile)
 //! Run ──endings, topology, checks──▶ [Finding] ──expected──▶ [Finding] ──join──▶ Verdict
 //! ```
 //!
@@ -11,14 +11,19 @@ mod checks;
 mod endings;
 mod expected;
 mod hung;
+mod idle;
 mod number;
 mod parse;
+mod patience;
+mod rows;
 mod run;
+mod samples;
 mod scheduler;
 mod settings;
 mod steal;
 mod topology;
 mod trace;
+mod waits;
 mod water;
 
 pub use parse::{overlay, parse_checks, CheckTextError};

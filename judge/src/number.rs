@@ -27,7 +27,7 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 }
 
 /// Four digits, without zeros at the end of the fraction.
-fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     let decimals = match value.abs() {
         large if large >= 999.95 => 0,
         large if large >= 99.995 => 1,

@@ -1,9 +1,11 @@
-//! Checks as a text, for the command line: `max_gap=500ms`, `max_gap=off`, `max_wakeup_latency.p99=5ms`.
+//! Checks as a text, for the command line: `max_gap=500ms`, `max_gap=off`, `max_wakeup_latency.p99=5ms`, `max_imbalance=2:10`. What holds over
+//! time is written as in a declaration: `over_time={"bounded": {"metric": "idle_cpus", "high": 1}}`.
 
 use ktstr_model::check::{merge, Has};
-use ktstr_model::field::nearest;
+use ktstr_model::field::{from_json, nearest};
+use ktstr_model::over_time::Sustained;
 use ktstr_model::spec::{ChecksSpec, LatencyBounds, Switch};
-use ktstr_model::{Check, Nanos, Origin};
+use ktstr_model::{Bound, Check, Nanos, Origin, OverTime};
 
 /// A text that is not a check.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,12 @@ pub enum CheckTextError {
         /// What would do.
         takes: &'static str,
     },
+    /// No declaration of what holds over time.
+    #[error("over_time: {problem}")]
+    OverTime {
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 const NAMES: &[&str] = &[
@@ -49,6 +57,13 @@ const NAMES: &[&str] = &[
     "isolation",
     "min_work_rate",
     "max_wakeup_latency",
+    "work_conserving",
+    "max_imbalance",
+    "max_dsq_depth",
+    "max_fallback_rate",
+    "max_keep_last_rate",
+    "over_time",
+    "may_lack",
 ];
 const PARTS: &[&str] = &["p50", "p99", "p999", "max"];
 
@@ -57,6 +72,8 @@ const DURATION: &str = "a duration such as 500ms, or off";
 const PART: &str = "a part of the mean such as 0.15, or off";
 const SHARE: &str = "a part of the share such as 0.25, or off";
 const RATE: &str = "iterations per second such as 100, or off";
+const EVENTS: &str = "events per second such as 10, or off";
+const IN_A_ROW: &str = "a number, and samples in a row that it takes, such as 2:10, or off";
 const LATENCY: &str = "a duration for one of its parts, such as max_wakeup_latency.p99=5ms, or off";
 
 fn near(name: &str, known: &[&str]) -> String {
@@ -90,13 +107,31 @@ pub fn overlay(checks: &[Check], layer: &ChecksSpec) -> Vec<Check> {
         "isolation" => layer.isolation.is_some(),
         "min_work_rate" => layer.min_work_rate.is_some(),
         "max_wakeup_latency" => layer.max_wakeup_latency.is_some(),
+        "work_conserving" => layer.work_conserving.is_some(),
+        "max_imbalance" => layer.max_imbalance.is_some(),
+        "max_dsq_depth" => layer.max_dsq_depth.is_some(),
+        "max_fallback_rate" => layer.max_fallback_rate.is_some(),
+        "max_keep_last_rate" => layer.max_keep_last_rate.is_some(),
+        // Lists are joined.
+        "over_time" => matches!(layer.over_time, Some(Switch::Flag(_))),
         _ => false,
     };
-    let kept = checks.iter().filter(|check| !mentioned(check.bound.name())).cloned();
+    let kept = checks.iter().filter(|check| !mentioned(name(check))).cloned();
     let mut all: Vec<Check> =
         kept.chain(said.into_iter().filter(|check| check.origin == Origin::CommandLine)).collect();
-    all.sort_by_key(|check| NAMES.iter().position(|name| *name == check.bound.name()));
+    if let Some(may_lack) = layer.may_lack {
+        all.iter_mut().for_each(|check| check.may_lack = may_lack && check.bound.needs_samples());
+    }
+    all.sort_by_key(|check| NAMES.iter().position(|known| *known == name(check)));
     all
+}
+
+/// Name of the field of `checks` that a check comes from.
+fn name(check: &Check) -> &'static str {
+    match &check.bound {
+        Bound::OverTime(_) => "over_time",
+        bound => bound.name(),
+    }
 }
 
 fn parse_into(layer: &mut ChecksSpec, text: &str) -> Result<(), CheckTextError> {
@@ -122,6 +157,27 @@ fn parse_into(layer: &mut ChecksSpec, text: &str) -> Result<(), CheckTextError> 
         ("min_work_rate", None) => {
             layer.min_work_rate =
                 Some(switch(value, |text| number(text, f64::MIN_POSITIVE)).ok_or_else(|| bound(RATE))?);
+        }
+        ("work_conserving", None) => {
+            layer.work_conserving = Some(switch(value, duration).ok_or_else(|| bound(DURATION))?);
+        }
+        ("max_imbalance", None) => layer.max_imbalance = Some(switch(value, sustained).ok_or_else(|| bound(IN_A_ROW))?),
+        ("max_dsq_depth", None) => layer.max_dsq_depth = Some(switch(value, sustained).ok_or_else(|| bound(IN_A_ROW))?),
+        ("max_fallback_rate", None) => {
+            layer.max_fallback_rate = Some(switch(value, |text| number(text, 0.0)).ok_or_else(|| bound(EVENTS))?);
+        }
+        ("max_keep_last_rate", None) => {
+            layer.max_keep_last_rate = Some(switch(value, |text| number(text, 0.0)).ok_or_else(|| bound(EVENTS))?);
+        }
+        ("may_lack", None) => layer.may_lack = Some(on_off(value).ok_or_else(|| bound(ON_OFF))?),
+        ("over_time", None) if on_off(value) == Some(false) => layer.over_time = Some(Switch::Flag(false)),
+        ("over_time", None) => {
+            let mut list = match layer.over_time.take() {
+                Some(Switch::Bound(list)) => list,
+                _ => Vec::new(),
+            };
+            list.push(over_time(value)?);
+            layer.over_time = Some(Switch::Bound(list));
         }
         ("max_wakeup_latency", None) => {
             // Without a part there is nothing to bound, only to switch off.
@@ -150,6 +206,18 @@ fn parse_into(layer: &mut ChecksSpec, text: &str) -> Result<(), CheckTextError> 
     Ok(())
 }
 
+fn over_time(json: &str) -> Result<OverTime, CheckTextError> {
+    let holds: Result<OverTime, _> = from_json(json);
+    let checked = holds.and_then(|holds| holds.check("").map(|()| holds));
+    checked.map_err(|error| CheckTextError::OverTime { problem: error.to_string() })
+}
+
+fn sustained(value: &str) -> Option<Sustained> {
+    let (bound, samples) = value.split_once(':')?;
+    let (bound, samples) = (bound.parse().ok()?, samples.parse().ok().filter(|samples| *samples > 0)?);
+    Some(Sustained { bound, samples })
+}
+
 fn on_off(value: &str) -> Option<bool> {
     match value {
         "on" | "true" => Some(true),
@@ -174,87 +242,4 @@ fn number(value: &str, least: f64) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ktstr_model::Bound;
-
-    fn refusal(text: &str) -> String {
-        parse_checks([text]).expect_err("refused").to_string()
-    }
-
-    #[test]
-    fn each_check_can_be_written() {
-        let texts = [
-            "scheduler_alive=on",
-            "no_stall=off",
-            "no_error_log=on",
-            "not_starved=off",
-            "isolation=on",
-            "max_gap=1us",
-            "max_spread=0.2",
-            "weight_share=0.25",
-            "min_work_rate=7.5",
-            "max_wakeup_latency.p99=5ms",
-            "max_wakeup_latency.max=20ms",
-        ];
-        let layer = parse_checks(texts).expect("checks");
-        let bounds: Vec<Bound> = overlay(&[], &layer).into_iter().map(|check| check.bound).collect();
-        let latency = LatencyBounds { p99: Some(Nanos(5_000_000)), max: Some(Nanos(20_000_000)), ..Default::default() };
-        assert_eq!(
-            bounds,
-            [
-                Bound::SchedulerAlive,
-                Bound::NoErrorLog,
-                Bound::MaxGap(Nanos(1000)),
-                Bound::MaxSpread(0.2),
-                Bound::WeightShare(0.25),
-                Bound::Isolation,
-                Bound::MinWorkRate(7.5),
-                Bound::MaxWakeupLatency(latency)
-            ]
-        );
-        assert_eq!(layer.not_starved, Some(false));
-    }
-
-    #[test]
-    fn the_command_line_wins_and_the_rest_stays() {
-        let test = |bound| Check { bound, origin: Origin::Test };
-        let checks = [test(Bound::NotStarved), test(Bound::MaxGap(Nanos(5))), test(Bound::Isolation)];
-        let layer = parse_checks(["isolation=off", "max_gap=2ms"]).expect("checks");
-        let line = Check { bound: Bound::MaxGap(Nanos(2_000_000)), origin: Origin::CommandLine };
-        assert_eq!(overlay(&checks, &layer), [test(Bound::NotStarved), line]);
-    }
-
-    #[test]
-    fn what_is_no_check_is_told_with_what_would_do() {
-        assert_eq!(refusal("max_gap"), "`max_gap` has no bound; write NAME=BOUND, such as max_gap=500ms, or NAME=off");
-        assert_eq!(refusal("max_gp=1s"), "there is no check `max_gp`; did you mean `max_gap`?");
-        assert_eq!(refusal("max_gap.p99=1s"), "there is no check `max_gap.p99`; did you mean `max_gap`?");
-        assert_eq!(
-            refusal("zzzzzzzzzz=1"),
-            "there is no check `zzzzzzzzzz`; known are scheduler_alive, no_stall, no_error_log, not_starved, max_gap, \
-             max_spread, weight_share, isolation, min_work_rate, max_wakeup_latency"
-        );
-        assert_eq!(refusal("max_wakeup_latency.p90=1ms"), "max_wakeup_latency has no part `p90`; did you mean `p50`?");
-        assert_eq!(
-            refusal("max_wakeup_latency=1ms"),
-            "`1ms` is no bound of max_wakeup_latency: it takes a duration for one of its parts, such as \
-             max_wakeup_latency.p99=5ms, or off"
-        );
-        assert_eq!(refusal("max_gap=fast"), "`fast` is no bound of max_gap: it takes a duration such as 500ms, or off");
-        assert_eq!(refusal("max_gap=on"), "`on` is no bound of max_gap: it takes a duration such as 500ms, or off");
-        assert_eq!(
-            refusal("max_spread=NaN"),
-            "`NaN` is no bound of max_spread: it takes a part of the mean such as 0.15, or off"
-        );
-        assert_eq!(
-            refusal("weight_share=-1"),
-            "`-1` is no bound of weight_share: it takes a part of the share such as 0.25, or off"
-        );
-        assert_eq!(
-            refusal("min_work_rate=0"),
-            "`0` is no bound of min_work_rate: it takes iterations per second such as 100, or off"
-        );
-        assert_eq!(refusal("isolation=7"), "`7` is no bound of isolation: it takes on or off");
-    }
-}
+mod tests;

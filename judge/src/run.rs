@@ -1,5 +1,6 @@
 //! The view of a recording that checks look at: segments that have ended, with the reports of their workers.
 
+use crate::samples::Samples;
 use crate::scheduler::SchedulerRun;
 use crate::settings::Settings;
 use ktstr_model::event::{GuestFailure, SeenMachine, WorkerReport};
@@ -30,6 +31,8 @@ pub(crate) struct Run<'a> {
     pub(crate) switches: BTreeMap<u32, Switches>,
     /// What became of the scheduler under test; none: the case has none.
     pub(crate) scheduler: Option<SchedulerRun<'a>>,
+    /// What the host saw of the guest's kernel.
+    pub(crate) samples: Samples<'a>,
     /// What the host took from each CPU; empty if it is not known.
     pub(crate) steal: &'a [CpuSteal],
     /// Whether the guest did not go on for want of its scheduler.
@@ -114,6 +117,7 @@ impl<'a> Run<'a> {
             deaths: Vec::new(),
             switches: BTreeMap::new(),
             scheduler: case.plan.scheduler.as_ref().map(SchedulerRun::new),
+            samples: Samples::of(recording),
             steal: recording.steal(),
             broken_off: false,
             strays: 0,
@@ -235,6 +239,12 @@ impl<'a> Run<'a> {
             }
         }
         all
+    }
+
+    /// Whether any cgroup has a `cpu.max` in a step.
+    pub(crate) fn limited(&self, step: u32) -> bool {
+        let segments = self.case.plan.segments().enumerate().filter(|(_, (of, ..))| *of == step as usize);
+        segments.filter_map(|(segment, _)| self.settings.get(segment)).any(Settings::limited)
     }
 
     /// Name of the cgroup that a worker is in during a segment.

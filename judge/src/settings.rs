@@ -68,6 +68,11 @@ impl Settings {
         self.workers.get(worker as usize).copied().flatten()
     }
 
+    /// Whether any cgroup has a `cpu.max`.
+    pub(crate) fn limited(&self) -> bool {
+        self.cgroups.iter().any(|cgroup| cgroup.limited)
+    }
+
     /// What is set for a cgroup.
     pub(crate) fn cgroup(&self, index: u32) -> Option<CgroupSettings> {
         self.cgroups.get(index as usize).copied()

@@ -1,4 +1,7 @@
-//! `not_starved`: every worker iterates at least once in every step in which it is expected to run.
+//! `not_starved`: every worker iterates at least once in every step in which it is expected to run, and no task of the guest waits for a CPU
+//! for longer than the load of the case is a reason for.
+
+mod tasks;
 
 use super::{Judged, Outcome};
 use crate::number::{count, nanos};
@@ -8,23 +11,33 @@ use ktstr_model::verdict::Place;
 /// Workers that are named in an explanation.
 const NAMED: usize = 3;
 
-pub(super) fn bound() -> String {
-    "every worker must run in every step".into()
+pub(super) fn bound(run: &Run<'_>) -> String {
+    let tasks = if run.samples.is_empty() { "" } else { ", and no task may wait too long" };
+    format!("every worker must run in every step{tasks}")
 }
 
 pub(super) fn judge(run: &Run<'_>) -> Outcome {
     let steps = run.worker_steps();
     let starved: Vec<&WorkerStep> = steps.iter().filter(|step| step.iterations == 0).collect();
     let worst = starved.iter().max_by_key(|step| (step.nanos, step.run_delay_ns, u32::MAX - step.worker));
+    let tasks = tasks::look(run);
     let Some(worst) = worst else {
-        return match steps.iter().map(|step| step.iterations).min() {
-            None => Outcome::Nothing("no worker was to run".into()),
-            Some(fewest) => Outcome::Judged(Judged {
-                within: true,
-                measured: format!("all workers ran, at least {}", count(fewest, "iteration")),
-                ..Judged::default()
-            }),
+        let fewest = steps.iter().map(|step| step.iterations).min();
+        let workers = match fewest {
+            Some(fewest) => format!("all workers ran, at least {}", count(fewest, "iteration")),
+            None if tasks.seen => "no worker was to run".into(),
+            None => return Outcome::Nothing("no worker was to run".into()),
         };
+        return Outcome::Judged(match tasks.starved {
+            Some(task) => Judged {
+                within: false,
+                measured: task.measured,
+                place: task.place,
+                explanation: task.explanation,
+                hold_off: Some(task.limit),
+            },
+            None => Judged { within: true, measured: format!("{workers}{}", tasks.said), ..Judged::default() },
+        });
     };
     let used = if worst.cpu_ns > 0 { format!(", used {} of CPU time", nanos(worst.cpu_ns)) } else { String::new() };
     let measured = format!(
@@ -34,13 +47,11 @@ pub(super) fn judge(run: &Run<'_>) -> Outcome {
         nanos(worst.run_delay_ns),
     );
     let place = Place { at: Some(worst.end), ..run.place(worst.worker, worst.segment) };
-    Outcome::Judged(Judged {
-        within: false,
-        measured,
-        place,
-        explanation: explain(run, &steps, &starved, worst),
-        hold_off: Some(worst.nanos),
-    })
+    let mut explanation = explain(run, &steps, &starved, worst);
+    if let Some(task) = tasks.starved {
+        explanation += &format!("\n{}", task.measured);
+    }
+    Outcome::Judged(Judged { within: false, measured, place, explanation, hold_off: Some(worst.nanos) })
 }
 
 /// Who else starved, and who had the CPUs meanwhile.

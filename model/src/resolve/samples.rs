@@ -58,20 +58,18 @@ pub(super) fn checks(spec: &TestSpec, monitor: Option<&MonitorSpec>, checks: &[C
 fn names(layer: &ChecksSpec, path: &str, monitor: &MonitorSpec) -> Result<(), FieldError> {
     let Some(Switch::Bound(list)) = &layer.over_time else { return Ok(()) };
     let known = || monitor.series.iter().map(|series| series.name.as_str());
-    for (i, holds) in list.iter().enumerate() {
-        for (field, name) in holds.series().into_iter().filter(|(_, name)| !known().any(|known| known == *name)) {
-            let path = format!("{path}.over_time[{i}].{}.{field}", holds.name());
-            let error = FieldError::new(path, format!("there is no series `{name}`"));
-            return Err(match (nearest(name, known()), known().collect::<Vec<_>>()) {
-                (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
-                (None, all) if all.is_empty() => {
-                    error.hint("monitor.series, or series of the scheduler, would have it")
-                }
-                (None, all) => error.hint(format!("there are: {}", all.join(", "))),
-            });
-        }
-    }
-    Ok(())
+    let mut named =
+        list.iter().enumerate().flat_map(|(i, holds)| holds.series().into_iter().map(move |of| (i, holds, of)));
+    let Some((i, holds, (field, name))) = named.find(|(.., (_, name))| !known().any(|known| known == *name)) else {
+        return Ok(());
+    };
+    let path = format!("{path}.over_time[{i}].{}.{field}", holds.name());
+    let error = FieldError::new(path, format!("there is no series `{name}`"));
+    Err(match (nearest(name, known()), known().collect::<Vec<_>>()) {
+        (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
+        (None, all) if all.is_empty() => error.hint("monitor.series, or series of the scheduler, would have it"),
+        (None, all) => error.hint(format!("there are: {}", all.join(", "))),
+    })
 }
 
 #[cfg(test)]

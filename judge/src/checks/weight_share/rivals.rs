@@ -1,15 +1,10 @@
 //! Who can be compared: those who wanted a CPU all the time, and the same CPUs.
 
+use crate::patience::nice_weight;
 use crate::run::{Run, Segment, WorkerStep};
 use ktstr_model::work::{Policy, Work};
 use ktstr_model::{CpuSet, GuestNanos, Plan};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The kernel's weight of nice -20 to 19 (`sched_prio_to_weight` in kernel/sched/core.c).
-const NICE_WEIGHTS: [u32; 40] = [
-    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904, 3906, 3121, 2501,
-    1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272, 215, 172, 137, 110, 87, 70, 56, 45, 36, 29, 23, 18, 15,
-];
 
 /// Who has a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +65,7 @@ fn runner<'a>(run: &Run<'_>, segments: &[&'a Segment<'_>], did: &'a WorkerStep) 
     let plan = &run.case.plan;
     let group = plan.groups.get(plan.group_of(did.worker)?)?;
     let fair = matches!(group.policy, Policy::Other | Policy::Batch);
-    let weight = *NICE_WEIGHTS.get(usize::try_from(i32::from(group.nice) + 20).ok()?)?;
+    let weight = nice_weight(group.nice);
     let home = |segment: &&'a Segment<'_>| {
         let expect = segment.expect.iter().find(|expect| expect.worker == did.worker)?;
         Some((run.settings.get(segment.number as usize)?.cgroup_of(did.worker)?, &expect.cpus))

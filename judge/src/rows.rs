@@ -165,6 +165,7 @@ pub(crate) fn why_none(run: &Run<'_>, metric: &Metric) -> NoData {
         Metric::DsqDepth | Metric::LocalDsqDepth | Metric::Event(_) => {
             NoData::Unseen("no scheduler was attached when samples were taken".into())
         }
+        Metric::Series(_) if run.samples.is_absent("maps") => run.samples.lacks("maps"),
         Metric::Series(name) => NoData::Unseen(why_no_series(run, name)),
         Metric::Waiting => NoData::Unseen("no sample that looks at tasks was taken in a hold".into()),
         Metric::NrRunning | Metric::Imbalance | Metric::IdleCpus => {

@@ -32,6 +32,8 @@ pub(crate) struct StepSamples<'a> {
     pub(crate) start: GuestNanos,
     /// Start and end of each hold.
     holds: Vec<(GuestNanos, GuestNanos)>,
+    /// Whether its last hold came to its end.
+    pub(crate) has_ended: bool,
     /// In order.
     pub(crate) samples: Vec<(GuestNanos, &'a Sample)>,
 }
@@ -95,6 +97,11 @@ impl<'a> Samples<'a> {
         }
     }
 
+    /// Whether the kernel lacks something that is known by this word.
+    pub(crate) fn is_absent(&self, what: &str) -> bool {
+        self.absent.iter().any(|absent| absent.starts_with(what))
+    }
+
     /// What a check comes to that needs something of the kernel that no sample has.
     pub(crate) fn lacks(&self, what: &str) -> NoData {
         let said = self.absent.iter().find(|absent| absent.starts_with(what));
@@ -106,14 +113,17 @@ impl<'a> Samples<'a> {
 /// When each step was, without samples.
 fn windows<'a>(recording: &Recording) -> Vec<StepSamples<'a>> {
     let steps: Vec<usize> = recording.header.case.plan.segments().map(|(step, _, _)| step).collect();
+    let mut open = None;
     let mut windows: BTreeMap<usize, Vec<(GuestNanos, GuestNanos)>> = BTreeMap::new();
     for event in recording.events() {
         match &event.what {
             What::SegmentStarted { segment } => {
                 let Some(step) = steps.get(*segment as usize) else { continue };
                 windows.entry(*step).or_default().push((event.at, NO_END));
+                open = Some(*step);
             }
             What::SegmentEnded { segment } => {
+                open = None;
                 let holds = steps.get(*segment as usize).and_then(|step| windows.get_mut(step));
                 holds.and_then(|holds| holds.last_mut()).into_iter().for_each(|(_, end)| *end = event.at);
             }
@@ -126,7 +136,8 @@ fn windows<'a>(recording: &Recording) -> Vec<StepSamples<'a>> {
     }
     let step = |(step, holds): (usize, Vec<(GuestNanos, GuestNanos)>)| {
         let start = holds.first()?.0;
-        Some(StepSamples { step: step as u32, start, holds, samples: Vec::new() })
+        let has_ended = open != Some(step);
+        Some(StepSamples { step: step as u32, start, holds, has_ended, samples: Vec::new() })
     };
     let mut all: Vec<StepSamples<'a>> = windows.into_iter().filter_map(step).collect();
     all.sort_by_key(|step| step.start);

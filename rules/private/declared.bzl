@@ -8,7 +8,7 @@ load(":scheduler.bzl", "KtstrSchedulerInfo")
 load(":setting.bzl", "KtstrSettingInfo")
 load(":snapshot_settings.bzl", "backend_of")
 load(":toolchain.bzl", "emulator_description", "emulator_files")
-load(":under_test.bzl", "declared_scheduler", "scheduler_description", "scheduler_files", "topologies_of", "under_test_errors")
+load(":under_test.bzl", "declared_scheduler", "sampled_errors", "scheduler_description", "scheduler_files", "topologies_of", "under_test_errors")
 
 _SPEC_VERSION = 1
 _LAUNCH_VERSION = 2
@@ -50,7 +50,7 @@ def declared_by(ctx):
     scheduler = ctx.attr.scheduler[KtstrSchedulerInfo]
     profiles = json.decode(ctx.attr.flags) if ctx.attr.flags else []
     declared = json.decode(ctx.attr.spec)
-    errors = under_test_errors(scheduler, profiles)
+    errors = under_test_errors(scheduler, profiles) + sampled_errors(declared, scheduler)
     if "topologies" not in declared:
         # What could not be looked at before.
         declared["topologies"] = topologies_of(declared, scheduler)

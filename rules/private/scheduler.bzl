@@ -7,7 +7,7 @@ load(":snapshot_settings.bzl", "without_snapshot")
 KtstrSchedulerInfo = provider(
     doc = "A sched_ext scheduler, with what its tests inherit.",
     fields = {
-        "declared": "A dict, as in the declaration of a test: `name`, `args`, `files`, `checks`, `kernel_features`, `attach_timeout`.",
+        "declared": "A dict, as in the declaration of a test: `name`, `args`, `files`, `checks`, `series`, `kernel_features`, `attach_timeout`.",
         "files": "A dict: path in the guest to File.",
         "flags": "A dict: name to list of arguments.",
         "libraries": "List of files: shared libraries, and the dynamic loader.",
@@ -80,6 +80,7 @@ def ktstr_scheduler(
         files = {},
         libraries = None,
         attach_timeout = None,
+        series = None,
         **kwargs):
     """A sched_ext scheduler, as tests run under it.
 
@@ -100,6 +101,7 @@ def ktstr_scheduler(
       libraries: where the shared libraries that it needs are looked for, and its dynamic loader: files, or directories that a build makes. Those among
         the runfiles of `binary` come first. By default `@ktstr_libraries`: libc, libelf, libz, libzstd and others, of a recent Debian
       attach_timeout: guest time in which it has to be attached, such as `"60s"`; by default 180 seconds
+      series: variables of it that are sampled in all tests: a list of `series(…)`
       **kwargs: what any target takes: tags, visibility, testonly, …
     """
     errors = scheduler_errors(dict(
@@ -113,6 +115,7 @@ def ktstr_scheduler(
         flags = flags,
         kernel_features = kernel_features,
         requires = requires,
+        series = series,
         topology = topology,
     ))
     if errors:
@@ -134,6 +137,7 @@ def ktstr_scheduler(
                 checks = checks or None,
                 files = sorted(files.keys()) or None,
                 kernel_features = kernel_features or None,
+                series = series or None,
             ),
             "topology": topology,
         }),

@@ -21,6 +21,7 @@ def ktstr_test(
         kernel_args = [],
         strict_filter = False,
         trace = [],
+        monitor = None,
         backend = None,
         clock = None,
         start = None,
@@ -60,6 +61,8 @@ def ktstr_test(
       strict_filter: whether a `--test_filter` that matches no case is an error
       trace: tracepoints that the guest's kernel records while the scenario runs; `"sched_switch"`: every context switch, which
         `ktstr trace` prints. By default none: watching takes time of the CPUs that are watched
+      monitor: what the host samples of the guest's kernel while a case runs: `monitor(…)`, or `False`: nothing. By default it looks at the CPUs
+        every 10 ms of guest time and at all tasks every 100 ms. The guest does nothing for it
       backend: insists on `"tcg"` or `"kvm"`; by default, or if it is `"auto"`, what `--@ktstr//rules:backend` says, which is kvm on a
         platform with KVM unless the clock is to be virtual, and otherwise tcg
       clock: insists on `"virtual"` or `"real"`; by default what `--@ktstr//rules:clock` says, which on tcg is virtual up to 32
@@ -91,6 +94,7 @@ def ktstr_test(
         seed = seed,
         huge_pages = huge_pages or None,
         kernel_args = kernel_args or None,
+        monitor = monitor,
         strict_filter = strict_filter or None,
         trace = trace or None,
     )

@@ -2,6 +2,7 @@
 
 load("//rules/private/model:topology.bzl", "without_none")
 load("//rules/private/validate:flags.bzl", "profile_errors", "profile_name")
+load("//rules/private/validate:monitor.bzl", "on_samples_errors")
 load("//rules/private/validate:report.bzl", "error")
 
 def topologies_of(declared, scheduler):
@@ -39,6 +40,28 @@ def under_test_errors(scheduler, profiles):
         else:
             errors.extend(profile_errors(path, profile, scheduler.flags, scheduler.relations.requires, scheduler.relations.conflicts))
     return errors
+
+def sampled_errors(declared, scheduler):
+    """What is wrong with checks that look at samples, of a test and of its scheduler.
+
+    Args:
+      declared: the declaration of the test
+      scheduler: a KtstrSchedulerInfo
+
+    Returns:
+      a list of errors
+    """
+    if not scheduler.program:
+        return []
+    monitor, series = declared.get("monitor", True), scheduler.declared.get("series", [])
+    checks = declared.get("checks", {})
+
+    # Those that the test has switched off do not count.
+    inherited = {name: bound for name, bound in scheduler.declared.get("checks", {}).items() if checks.get(name) != False}
+    return (
+        on_samples_errors("checks", checks, monitor, series, known = True) +
+        on_samples_errors("scheduler.checks", inherited, monitor, series, known = True)
+    )
 
 def declared_scheduler(scheduler, profiles):
     """The field `scheduler` of the declaration that the runner reads.

@@ -1,6 +1,6 @@
 """Refusals of schedulers, of their flags, and of expected failures."""
 
-load("//rules:defs.bzl", "checks", "expect_failure", "topology")
+load("//rules:defs.bzl", "checks", "expect_failure", "series", "topology")
 load("//rules/private/validate:flags.bzl", "closure", "profile_errors", "profile_name")  # buildifier: disable=bzl-visibility
 load("//rules/private/validate:scheduler.bzl", "scheduler_errors")  # buildifier: disable=bzl-visibility
 load(":refusals.bzl", "refusal")
@@ -20,6 +20,7 @@ def _scheduler(**fields):
         "kernel_features": [],
         "name": "scx_x",
         "requires": {},
+        "series": None,
         "topology": None,
     }
     return scheduler_errors(right | fields)
@@ -52,6 +53,7 @@ SCHEDULERS = {
             files = {"/etc/layers.json": ":layers.json"},
             kernel_features = ["CONFIG_EXT_GROUP_SCHED", "scx_bpf_dsq_peek", "sched_ext_ops.cgroup_set_bandwidth"],
             requires = {"steal": ["llc"]},
+            series = [series("nr_queued", map = "bss")],
             topology = topology(1, 2, 2, 1),
         ),
         [],
@@ -77,6 +79,10 @@ SCHEDULERS = {
     "name": (
         _scheduler(name = "a/b"),
         ["name: \"a/b\" is not a name; 1 to 64 letters, digits, `.`, `_`, `-`, `+`; not a dot first"],
+    ),
+    "series": (
+        _scheduler(series = [series("", map = "bss")]),
+        ["series[0].name: \"\" is no name; letters, digits, `_`"],
     ),
     "topology": (
         _scheduler(topology = topology(2, 3, 1, 1)),

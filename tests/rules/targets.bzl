@@ -137,7 +137,7 @@ CHECKS = {
         _checks(max_gpa = "1s", throughput = 1),
         [
             "checks: unknown check `max_gpa`; did you mean `max_gap`?",
-            "checks: unknown check `throughput`; there are: scheduler_alive, no_stall, no_error_log, not_starved, isolation, max_gap, max_spread, weight_share, min_work_rate, max_wakeup_latency",
+            "checks: unknown check `throughput`; there are: scheduler_alive, no_stall, no_error_log, not_starved, isolation, may_lack, max_gap, max_spread, weight_share, min_work_rate, max_wakeup_latency, work_conserving, max_imbalance, max_dsq_depth, max_fallback_rate, max_keep_last_rate, over_time",
         ],
     ),
     "unknown percentile": (

@@ -1,6 +1,6 @@
 """Ranges of the plain numbers of a declaration."""
 
-load(":report.bzl", "error", "is_number", "is_record", "out_of_range", "show", "unknown")
+load(":report.bzl", "error", "is_number", "is_record", "out_of_range", "show")
 load(":units.bzl", "HOLD_SECONDS_MAX", "duration_error", "interval_errors", "nanoseconds")
 
 _MS = 1000000
@@ -8,9 +8,6 @@ _PAIRS = ["pipe_ping_pong", "futex_ping_pong", "racy_counter"]
 _WORK = ["cpu_spin", "yield_heavy", "bursty"] + _PAIRS
 _POLICIES = ["other", "batch", "idle", "fifo", "rr"]
 _PRIORITY_MAX = 98
-_SWITCHES = ["scheduler_alive", "no_stall", "no_error_log", "not_starved", "isolation"]
-_CHECKS = _SWITCHES + ["max_gap", "max_spread", "weight_share", "min_work_rate", "max_wakeup_latency"]
-_PERCENTILES = ["p50", "p99", "p999", "max"]
 
 def integer_errors(path, value, least, most, range):
     """Errors if a value is not a whole number from least to most (None: no upper end)."""
@@ -79,55 +76,3 @@ def _policy_errors(path, policy):
     if kind not in ["fifo", "rr"]:
         return []
     return integer_errors(path, policy[kind], 1, _PRIORITY_MAX, "a priority is 1 to {}".format(_PRIORITY_MAX))
-
-def checks_errors(path, checks):
-    """Errors of what `checks(…)` returned."""
-    if not is_record(checks, []):
-        return [error(path, "{} is not a set of checks".format(repr(checks)), "such as checks(max_gap = \"500ms\")")]
-    errors = []
-    for name, bound in checks.items():
-        at = "{}.{}".format(path, name)
-        if name not in _CHECKS:
-            errors.append(unknown(path, "check", name, _CHECKS))
-        elif name in _SWITCHES:
-            if type(bound) != "bool":
-                errors.append(error(at, "{} is not a switch".format(repr(bound)), "True or False"))
-        elif bound == True:
-            errors.append(error(at, "True is not a bound", "a bound, or False"))
-        elif bound != False:
-            errors.extend(_BOUNDS[name](at, bound))
-    return errors
-
-def _gap_errors(path, gap):
-    wrong = duration_error(path, gap)
-    if wrong:
-        return [wrong]
-    return [] if nanoseconds(gap) > 0 else [out_of_range(path, gap, "above 0")]
-
-def _part_errors(path, part):
-    return [] if is_number(part) and part >= 0 else [out_of_range(path, show(part), "0 or more")]
-
-def _rate_errors(path, rate):
-    return [] if is_number(rate) and rate > 0 else [out_of_range(path, show(rate), "above 0 iterations per second")]
-
-def _latency_errors(path, bounds):
-    if not is_record(bounds, []):
-        return [error(path, "{} is not a set of latencies".format(repr(bounds)), "such as latency(p99 = \"5ms\")")]
-    if not bounds:
-        return [error(path, "bounds nothing", "at least one of " + ", ".join(_PERCENTILES))]
-    errors = []
-    for name, bound in bounds.items():
-        if name in _PERCENTILES:
-            wrong = duration_error("{}.{}".format(path, name), bound)
-            errors.extend([wrong] if wrong else [])
-        else:
-            errors.append(unknown(path, "percentile", name, _PERCENTILES))
-    return errors
-
-_BOUNDS = {
-    "max_gap": _gap_errors,
-    "max_spread": _part_errors,
-    "max_wakeup_latency": _latency_errors,
-    "min_work_rate": _rate_errors,
-    "weight_share": _part_errors,
-}

@@ -1,7 +1,8 @@
 """Whether a scheduler can be as it is declared, and a failure can be expected."""
 
+load(":checks.bzl", "checks_errors")
 load(":flags.bzl", "flags_errors", "is_name", "is_texts")
-load(":limits.bzl", "checks_errors")
+load(":monitor.bzl", "series_errors")
 load(":report.bzl", "error", "is_record", "out_of_range", "unknown")
 load(":topologies.bzl", "topology_errors")
 load(":units.bzl", "duration_error", "nanoseconds")
@@ -39,7 +40,7 @@ def scheduler_errors(scheduler):
 
     Args:
       scheduler: a dict with `name`, `args`, `binary`, `files`, `flags`, `requires`, `conflicts`, `topology`, `checks`, `kernel_features`,
-        `attach_timeout`
+        `attach_timeout`, `series`
 
     Returns:
       a list of texts: `path: problem; what would do`
@@ -59,6 +60,7 @@ def scheduler_errors(scheduler):
     if scheduler["topology"] != None:
         errors.extend(topology_errors(scheduler["topology"], "topology"))
     errors.extend(checks_errors("checks", scheduler["checks"] or {}))
+    errors.extend(series_errors("series", scheduler["series"] or []))
     errors.extend(_features_errors(features))
     if scheduler["attach_timeout"] != None:
         errors.extend(_timeout_errors("attach_timeout", scheduler["attach_timeout"]))

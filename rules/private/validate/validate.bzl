@@ -1,8 +1,10 @@
 """Whether a declaration makes sense. The runner looks at everything again; here it is said when the BUILD file is loaded."""
 
+load(":checks.bzl", "checks_errors")
 load(":cpusets.bzl", "affinity_errors", "cpuset_errors", "online_errors")
 load(":flags.bzl", "profiles_errors")
-load(":limits.bzl", "checks_errors", "integer_errors")
+load(":limits.bzl", "integer_errors")
+load(":monitor.bzl", "monitor_errors", "on_samples_errors")
 load(":placement.bzl", "placement_errors")
 load(":report.bzl", "error", "nearest", "unknown")
 load(":scenario.bzl", "play")
@@ -17,7 +19,7 @@ def validate(spec):
 
     Args:
       spec: a dict with `name`, `scenario` and what else is set of `topologies`, `scheduler`, `flags`, `checks`, `expect_failure`, `seeds`,
-        `seed`, `kernel_args`, `trace`, `backend`, `clock`, `start`, `pin_cpus`, `huge_pages`. Topologies may come from the scheduler, and are looked at when
+        `seed`, `kernel_args`, `monitor`, `trace`, `backend`, `clock`, `start`, `pin_cpus`, `huge_pages`. Topologies may come from the scheduler, and are looked at when
         they are known
 
     Returns:
@@ -37,6 +39,11 @@ def validate(spec):
             for path, declaration in found:
                 errors.extend(look(declaration, machine, path))
     errors.extend(checks_errors("checks", spec.get("checks", {})))
+    monitor = spec.get("monitor", True)
+    errors.extend(monitor_errors("monitor", monitor))
+
+    # Those of a scheduler are known later.
+    errors.extend(on_samples_errors("checks", spec.get("checks", {}), monitor, [], known = spec.get("scheduler") == None))
     if "expect_failure" in spec:
         errors.extend(expect_failure_errors("expect_failure", spec["expect_failure"]))
     errors.extend(_seed_errors(spec.get("seeds"), spec.get("seed")))

@@ -40,7 +40,8 @@ pub(super) fn look(run: &Run<'_>) -> Tasks {
     let (mut longest, mut held): (Option<Wait<'_>>, Option<Wait<'_>>) = (None, None);
     let mut starved = Vec::new();
     let mut looks = 0;
-    for step in &run.samples.steps {
+    // Why a step did not come to its end, another finding says: a stall, a hang. That tasks wait then is what comes of it.
+    for step in run.samples.steps.iter().filter(|step| step.has_ended) {
         let waits = Waits::of(step);
         looks += waits.looks;
         for wait in waits.all {

@@ -215,6 +215,7 @@ impl Sampler {
             cpu: task.cpu,
             on_cpu: task.on_cpu,
             policy: task.policy,
+            nice: task.nice,
             allowed,
             waiting,
             held,

@@ -13,6 +13,8 @@ const TASKS_MAX: usize = 1 << 16;
 const ATTEMPTS: usize = 3;
 /// PF_KTHREAD (include/linux/sched.h).
 const PF_KTHREAD: u64 = 0x0020_0000;
+/// DEFAULT_PRIO (include/linux/sched/prio.h).
+const NICE_0: i64 = 120;
 /// JOBCTL_TRAP_FREEZE (include/linux/sched/jobctl.h): its cgroup is to be frozen.
 const JOBCTL_TRAP_FREEZE: u64 = 1 << 23;
 /// SCHED_NORMAL, SCHED_BATCH, SCHED_IDLE (include/uapi/linux/sched.h): the policies for which `cpu.max` holds.
@@ -41,6 +43,8 @@ pub struct Task {
     pub on_rq: bool,
     /// `SCHED_*`.
     pub policy: u32,
+    /// Its nice value, -20 to 19: `static_prio` without 120.
+    pub nice: i8,
     /// The CPUs that it may use (`cpus_mask`), 64 a word.
     pub allowed: Vec<u64>,
     /// `sched_info.run_delay`: nanoseconds that it has waited in all.
@@ -95,7 +99,7 @@ pub struct AllTasks {
 }
 
 /// In the order in which [`Tasks::task`] takes them.
-const NUMBERS: [&str; 12] = [
+const NUMBERS: [&str; 13] = [
     "pid",
     "tgid",
     "flags",
@@ -104,6 +108,7 @@ const NUMBERS: [&str; 12] = [
     "on_cpu",
     "on_rq",
     "policy",
+    "static_prio",
     "sched_info.run_delay",
     "sched_info.pcount",
     "sched_info.last_queued",
@@ -123,7 +128,7 @@ pub struct Tasks {
     comm: Slot,
     allowed: Slot,
     mask_words: usize,
-    numbers: [Slot; 12],
+    numbers: [Slot; 13],
     frozen: Option<[Slot; 2]>,
     throttled: Option<Slot>,
     cfs_rq: Option<Slot>,
@@ -223,7 +228,7 @@ impl Tasks {
     }
 
     fn task(&self, at: Gva, content: &Content) -> Task {
-        let [pid, tgid, flags, state, cpu, on_cpu, on_rq, policy, run_delay, runs, last_queued, runtime] =
+        let [pid, tgid, flags, state, cpu, on_cpu, on_rq, policy, static_prio, run_delay, runs, last_queued, runtime] =
             content.numbers(&self.numbers);
         let scx = self.scx.as_ref().map(|slots| {
             let [flags, runnable_at, dsq, slice, dsq_vtime, weight] = content.numbers(slots);
@@ -241,6 +246,7 @@ impl Tasks {
             on_cpu: on_cpu != 0,
             on_rq: on_rq != 0,
             policy: policy as u32,
+            nice: (static_prio as i64 - NICE_0) as i8,
             allowed: content.words(&self.allowed, self.mask_words),
             run_delay,
             runs,

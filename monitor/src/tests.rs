@@ -36,6 +36,7 @@ pub(crate) fn types() -> BtfWriter {
         ("policy", int, 24),
         ("pid", int, 28),
         ("tgid", int, 32),
+        ("static_prio", int, 36),
         ("cpus_mask", u64_, 40),
         ("tasks", list, 48),
         ("thread_node", list, 64),

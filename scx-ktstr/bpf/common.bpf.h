@@ -261,7 +261,8 @@ static inline void kick_idle(struct task_struct *p)
 static inline bool dispatched_by_fault(void)
 {
 	u64 after = knob(KNOB_ERROR);
-	u64 period = knob(KNOB_STARVE) ? STARVED_SERVED_NS : knob(KNOB_STARVE_KTHREADS) * MSEC_NS;
+	u64 period = knob(KNOB_STARVE) ? STARVED_SERVED_NS : knob(KNOB_STARVE_KTHREADS) * MSEC_NS, now;
+	bool moved;
 
 	if (after && counted(COUNTER_DISPATCHES) >= after) {
 		static char format[] = "ktstr: error on purpose after %llu dispatches";
@@ -270,15 +271,15 @@ static inline bool dispatched_by_fault(void)
 		scx_bpf_error_bstr(format, data, sizeof(data));
 		return true;
 	}
-	if (period) {
-		u64 now = bpf_ktime_get_ns();
-
-		if (now - starved_served_at < period)
-			return false;
-		starved_served_at = now;
-	}
+	now = bpf_ktime_get_ns();
+	if (now - starved_served_at < period)
+		return false;
 	/* Also what was left there when the knob was turned off. */
-	return move_to_local(STARVED_DSQ);
+	moved = move_to_local(STARVED_DSQ);
+	/* Kernel threads are bound to CPUs, and another CPU that has looked has taken none. */
+	if (moved || knob(KNOB_STARVE))
+		starved_served_at = now;
+	return moved;
 }
 
 static inline void forget_victim(struct task_struct *p)

@@ -1,6 +1,6 @@
 """Faults: how each is switched on, what shows it, and as what it has to be reported."""
 
-load("//rules:defs.bzl", "affinity", "cgroup", "checks", "expect_failure", "hold", "latency", "policy", "step", "topology", "work", "workers")
+load("//rules:defs.bzl", "affinity", "cgroup", "checks", "expect_failure", "hold", "latency", "monitor", "over_time", "policy", "series", "step", "topology", "work", "workers")
 load(":kernels.bzl", "SERIES")
 
 # The slice is as short as the kernel's tick, so that many tasks have their turns in a second.
@@ -67,6 +67,15 @@ def _fault(args, expected, without = [], **kwargs):
 
 # Name -> the fault.
 FAULTS = {
+    # A counter that no longer follows what it counts: nothing stalls, and no worker notices.
+    "count-twice": _fault(
+        ["--fault", "count-twice"],
+        expect_failure("check", message = "nr_queued", phase = "run"),
+        checks = checks(over_time = [over_time.equals_sum_of_dsq("nr_queued", dsqs = [0], samples = 3)]),
+        monitor = monitor(series = [series("nr_queued", map = "bss", field = "nr_queued")]),
+        scenario = _spin(workers(3, work.cpu_spin())),
+        without = ["llc"],
+    ),
     "drop": _fault(
         ["--fault", "drop", "--target", "cpu_spin"],
         expect_failure("stall", message = "cpu_spin", phase = "run"),
@@ -88,6 +97,15 @@ FAULTS = {
     "hang": _fault(
         ["--fault", "hang"],
         expect_failure("load_hang", phase = "load"),
+    ),
+    # Tasks wait in a queue beside CPUs that idle.
+    "idle-beside-queue": _fault(
+        ["--fault", "no-kick"],
+        expect_failure("check", message = "work_conserving", phase = "run"),
+        checks = checks(work_conserving = "10ms"),
+        monitor = monitor(tasks = "10ms"),
+        scenario = _HOGS,
+        topology = _FOUR,
     ),
     "invert": _fault(
         ["--fault", "invert"],
@@ -126,14 +144,34 @@ FAULTS = {
         checks = checks(max_gap = "200ms"),
         scenario = _STARVED,
     ),
+    # A kernel thread that nobody declared waits behind a worker on its CPU, for less than the watchdog's time.
+    "starve-kthreads": _fault(
+        ["--fault", "starve-kthreads=1500", "--target", "kworker/1:"],
+        expect_failure("check", message = "kworker/1:", phase = "run"),
+        scenario = _spin(seconds = 4, *[workers(1, work.cpu_spin(), affinity = affinity.single(cpu)) for cpu in range(2)]),
+        topology = _TWO,
+    ),
     "verifier": _fault(
         ["--fault", "verifier"],
         expect_failure("verifier", message = "unbounded min value", phase = "verify"),
     ),
+    # A virtual time that is far from where the others are, seen before the task that has it waits.
+    "vtime-far": _fault(
+        ["--fault", "wrap", "--target", "cpu_spin"],
+        expect_failure("check", message = "last_vtime", phase = "run"),
+        checks = checks(over_time = [over_time.near_now("last_vtime", clock = "llc_vtime", within = "1s")]),
+        monitor = monitor(series = [
+            series("last_vtime", map = "bss", field = "last_vtime"),
+            series("llc_vtime", map = "ktstr_llc_vtime", key = 0),
+        ]),
+        scenario = _spin(workers(3, work.cpu_spin()), seconds = 0.3),
+        without = ["llc"],
+    ),
     "wrap": _fault(
         ["--fault", "wrap", "--target", "cpu_spin"],
         expect_failure("check", message = "max_gap", phase = "run"),
-        checks = checks(max_gap = "300ms"),
+        # It may have run for the last time before the hold begins.
+        checks = checks(max_gap = "300ms", not_starved = False),
         scenario = _spin(workers(3, work.cpu_spin())),
         without = ["llc"],
     ),

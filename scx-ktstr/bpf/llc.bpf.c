@@ -27,8 +27,8 @@ struct task_ctx {
 
 /* Tasks in the queues of all LLCs. */
 static volatile s64 nr_queued;
-/* That of the task that began to run last. */
-static volatile u64 last_vtime;
+/* The largest that a task was queued with. */
+static volatile u64 vtime_max;
 
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
@@ -126,6 +126,8 @@ int ktstr_enqueue(u64 *ctx)
 	if (is_before(task->vtime, earliest))
 		task->vtime = earliest;
 	count_queued(task);
+	if (vtime_max < task->vtime)
+		vtime_max = task->vtime;
 	insert_vtime(p, task->llc, slice, task->vtime, enq_flags);
 	kick_idle(p);
 	return 0;
@@ -198,7 +200,6 @@ int ktstr_running(u64 *ctx)
 		return 0;
 	count_taken(task);
 	task->started_at = bpf_ktime_get_ns();
-	last_vtime = task->vtime;
 	/* One task is to be far from the others, and not the others from it. */
 	if (knob(KNOB_WRAP) && is_victim(p))
 		return 0;

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     pub(crate) slice_us: u64,
     /// After how long without running the kernel's watchdog calls a runnable task stalled; 0 leaves that to the kernel
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=30_000))]
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0, overrides_with = "timeout_ms", value_parser = clap::value_parser!(u32).range(..=30_000))]
     pub(crate) timeout_ms: u32,
     /// A fault, from the start or from the moment it is about; NAME or NAME=N, may be repeated
     #[arg(long, value_name = "FAULT")]

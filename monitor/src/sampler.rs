@@ -30,6 +30,7 @@ pub struct Sampler {
     series: Series,
     problems: Vec<SeriesProblem>,
     absent: Vec<String>,
+    interval: Nanos,
     /// From one look at all tasks to the next, and the last one.
     tasks_interval: Nanos,
     looked: Option<GuestNanos>,
@@ -82,6 +83,7 @@ impl Sampler {
             series: Series::new(spec.series.clone(), maps),
             problems: Vec::new(),
             absent,
+            interval: spec.interval,
             tasks_interval: spec.tasks,
             looked: None,
             told: BTreeMap::new(),
@@ -122,8 +124,8 @@ impl Sampler {
         let runqueues: Vec<_> = online.iter().filter_map(|cpu| torn.keep(read(cpu))).collect();
         let now = self.now(clock, &runqueues);
         let scx = self.scx.as_ref().map(|scx| self.scx(scx, now, &mut torn));
-        let is_due =
-            |last: GuestNanos| self.at.0 / self.tasks_interval.0.max(1) != last.0 / self.tasks_interval.0.max(1);
+        // Samples come a little early or late.
+        let is_due = |last: GuestNanos| self.at.0.saturating_sub(last.0) + self.interval.0 / 2 >= self.tasks_interval.0;
         let tasks = if self.looked.is_none_or(is_due) { self.tasks(&online, now, &mut torn) } else { None };
         let (series, unreadable, problems) = self.series.values(&self.kernel);
         self.problems.extend(problems);

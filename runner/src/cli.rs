@@ -193,7 +193,7 @@ fn guest_file(text: &str) -> Result<(String, PathBuf), String> {
 pub(crate) struct ReplayArgs {
     /// A recording (`.ktstr`); its case is the one that runs.
     pub(crate) recording: PathBuf,
-    /// The kernel that was booted, if the case boots; a snapshot has its kernel in it.
+    /// The kernel that was booted. A case that starts from a snapshot needs it only for samples of it.
     #[arg(long)]
     pub(crate) kernel: Option<PathBuf>,
     #[command(flatten)]

@@ -47,7 +47,7 @@ fn a_case_starts_attached_and_has_the_whole_history() {
     assert!(attached.iter().all(|other| other == &attached[0]), "{attached:?}");
     let inputs = |recording: &Recording| recording.header.case.inputs.iter().map(|input| input.name.clone()).collect();
     let names: Vec<String> = inputs(&first["t[1n2l1c1t][s0]"]);
-    assert_eq!(names, ["agent", "attached", "emulator", "runner", "scheduler"]);
+    assert_eq!(names, ["agent", "attached", "emulator", "kernel", "runner", "scheduler"]);
 
     let [snapshot] = &bare.snapshots(".attached")[..] else { panic!("{:?}", bare.snapshots("")) };
     let made = std::fs::metadata(snapshot).expect("is there").modified().expect("has a time");

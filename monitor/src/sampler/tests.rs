@@ -87,8 +87,8 @@ fn tasks_are_said_when_they_are_new_changed_or_wait() {
     let mut guest = Guest::new();
     assert_eq!(guest.tasks(1000), [(1, None, None), (2, None, None), (3, None, None)]);
     // Not each sample looks at them, and nothing has changed.
-    assert_eq!(guest.sample(1099).tasks, None);
-    assert_eq!(guest.sample(1100).tasks, Some(TasksSample { complete: true, ..TasksSample::default() }));
+    assert_eq!(guest.sample(1090).tasks, None);
+    assert_eq!(guest.sample(1097).tasks, Some(TasksSample { complete: true, ..TasksSample::default() }));
     let queued = |task: u64| task + 104 + 16;
     guest.put(queued(TASKS[1]), 6990 * MS);
     assert_eq!(guest.tasks(1200), [(2, Some(10), None)]);

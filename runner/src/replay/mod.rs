@@ -90,7 +90,10 @@ impl Replay {
         let real = (self.recording.header.case.clock == Clock::Real).then(|| real.to_owned());
         let cut = self.recording.incomplete();
         let cut = cut.map(|why| format!("the recording is not whole, it is compared as far as it goes: {why}"));
-        self.warnings.iter().cloned().chain(real).chain(cut).collect()
+        let blind = "the kernel is not looked at, so that samples are not compared: name it with --kernel";
+        let is_blind = self.recording.header.case.monitor.is_some() && self.inputs.image.is_none();
+        let blind = is_blind.then(|| blind.to_owned());
+        self.warnings.iter().cloned().chain(real).chain(cut).chain(blind).collect()
     }
 
     fn once(

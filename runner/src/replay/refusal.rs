@@ -1,6 +1,7 @@
 //! Why a recording cannot be replayed: other inputs than the recorded ones, each with what to do. Pure.
 
 use ktstr_model::case::Input;
+use ktstr_model::StartMode;
 use ktstr_recording::compare::{differing_inputs, InputDifference};
 use ktstr_recording::Recording;
 use std::path::Path;
@@ -16,7 +17,12 @@ pub(super) enum Source {
 
 /// Why a recording cannot be replayed with inputs of these contents; none: they are the recorded ones.
 pub(super) fn refusal(path: &Path, recording: &Recording, given: &[Input], source: Source) -> Option<String> {
-    let differing = differing_inputs(&recording.header.case.inputs, given);
+    let case = &recording.header.case;
+    let mut differing = differing_inputs(&case.inputs, given);
+    // A kernel that is in the snapshot is wanted only to look at it.
+    let is_spared =
+        |one: &InputDifference| one.name == "kernel" && one.second.is_none() && case.start != StartMode::Boot;
+    differing.retain(|one| !is_spared(one));
     if differing.is_empty() {
         return None;
     }
@@ -91,5 +97,11 @@ mod tests {
             "{text}"
         );
         assert_eq!(refusal(Path::new("x"), &recorded, &recorded.header.case.inputs, Source::Target), None);
+        let mut started = recording(&[("agent", "aa"), ("kernel", "bb")]);
+        let refused =
+            |recording: &Recording| refusal(Path::new("x"), recording, &given[..1], Source::Options).is_some();
+        assert!(refused(&started), "it boots");
+        started.header.case.start = StartMode::Snapshot;
+        assert!(!refused(&started), "its snapshot has it");
     }
 }

@@ -286,7 +286,7 @@ impl Btf {
         self.members_of(record).into_iter().filter_map(member).collect()
     }
 
-    fn members_of<'a>(&'a self, record: Record<'a>) -> Vec<RawMember<'a>> {
+    pub(crate) fn members_of<'a>(&'a self, record: Record<'a>) -> Vec<RawMember<'a>> {
         let mut members = Vec::new();
         let mut visits = VISITS_MAX;
         self.collect(record, 0, DEPTH_MAX, &mut visits, &mut members);
@@ -334,8 +334,8 @@ impl Btf {
     }
 }
 
-struct RawMember<'a> {
-    name: &'a str,
+pub(crate) struct RawMember<'a> {
+    pub(crate) name: &'a str,
     id: TypeId,
     bit_offset: u32,
     width: Option<u32>,

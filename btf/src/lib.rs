@@ -11,11 +11,13 @@
 
 mod field;
 mod leaves;
+mod named;
 mod path;
 mod types;
 mod value;
 
 pub use field::{present, Field, FieldError, Member, Shape};
+pub use named::Named;
 pub use types::{Btf, BtfError, TypeId};
 pub use value::Value;
 

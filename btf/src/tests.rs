@@ -191,3 +191,26 @@ fn a_value_is_shown_whole() {
     assert_eq!(leaves("rq", 4).len(), 3);
     assert_eq!(leaves("task_state", 3)[0].name, "");
 }
+
+#[test]
+fn functions_structs_and_constants_have_names() {
+    let mut btf = BtfWriter::default();
+    let int = btf.int("int", 4, 1);
+    let halves = btf.structure("", 4, &[("low", int, 0, 0)]);
+    btf.structure("ops", 8, &[("init", int, 0, 0), ("", halves, 32, 0)]);
+    btf.enumeration("", &[("A", 1), ("B", 2)]);
+    btf.function("kfunc", &["p", "aux"], int);
+    btf.function("nothing", &[], int);
+    let base = Btf::parse(btf.finish()).expect("is BTF");
+    let named: Vec<_> = base.named_types().collect();
+    let function = |name, arguments| Named::Function { name, arguments };
+    let expected = [
+        Named::Struct { name: "", members: vec!["low"] },
+        Named::Struct { name: "ops", members: vec!["init", "low"] },
+        Named::Enum { constants: vec!["A", "B"] },
+        function("kfunc", vec!["p", "aux"]),
+        function("nothing", vec![]),
+    ];
+    assert_eq!(named, expected);
+    assert_eq!(base.find("kfunc"), None, "it is no type of a value");
+}

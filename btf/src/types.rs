@@ -47,7 +47,9 @@ pub(crate) enum Kind {
     Variable,
     Section,
     Float,
-    /// A function, a declaration, a tag: nothing that has a value.
+    Function,
+    Prototype,
+    /// A declaration, a tag: nothing that has a value.
     Other,
 }
 
@@ -63,13 +65,14 @@ impl Kind {
             6 => (Self::Enum, 8 * entries),
             // `typedef`, `volatile`, `const`, `restrict`, a tag of a type.
             8..=11 | 18 => (Self::Alias, 0),
-            13 => (Self::Other, 8 * entries),
+            12 => (Self::Function, 0),
+            13 => (Self::Prototype, 8 * entries),
             14 => (Self::Variable, 4),
             15 => (Self::Section, 12 * entries),
             16 => (Self::Float, 0),
             17 => (Self::Other, 4),
             19 => (Self::Enum64, 12 * entries),
-            7 | 12 => (Self::Other, 0),
+            7 => (Self::Other, 0),
             _ => return None,
         })
     }
@@ -175,6 +178,11 @@ impl Btf {
         }
     }
 
+    /// The types that are not in the base.
+    pub(crate) fn own_types(&self) -> impl Iterator<Item = TypeId> {
+        (self.first..).take(self.starts.len()).map(TypeId)
+    }
+
     /// The text at an offset of the strings; nothing if there is none.
     pub(crate) fn string(&self, offset: u32) -> &str {
         match (offset.checked_sub(self.strings_before), &self.base) {
@@ -232,7 +240,7 @@ impl Btf {
                     factor = factor.checked_mul(u64::from(record.at(2)?))?;
                     id = TypeId(record.at(0)?);
                 }
-                Kind::Other => return None,
+                Kind::Function | Kind::Prototype | Kind::Other => return None,
                 _ => return factor.checked_mul(u64::from(record.word)),
             }
         }

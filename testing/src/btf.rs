@@ -91,6 +91,13 @@ impl BtfWriter {
         self.add(name, 6, is_signed, values.len(), &words)
     }
 
+    /// A function that gives nothing, with arguments of one type.
+    pub fn function(&mut self, name: &str, arguments: &[&str], of: u32) -> u32 {
+        let words: Vec<u32> = arguments.iter().flat_map(|name| [self.string(name), of]).collect();
+        let prototype = self.add("", 13, false, arguments.len(), &[&[0], &words[..]].concat());
+        self.add(name, 12, false, 1, &[prototype])
+    }
+
     /// An alias.
     pub fn typedef(&mut self, name: &str, of: u32) -> u32 {
         self.add(name, 8, false, 0, &[of])

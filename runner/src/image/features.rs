@@ -8,8 +8,7 @@
 //!
 //! Versions say little: stable kernels and distributions take features from others.
 
-use btf_rs::{Btf, BtfType, Type};
-use fallible_iterator::FallibleIterator;
+use ktstr_btf::{Btf, Named};
 use object::read::elf::{FileHeader, SectionHeader};
 use object::Endianness;
 use serde::{Deserialize, Serialize};
@@ -38,7 +37,7 @@ impl Features {
     /// Reads an ELF kernel with its sections, and its configuration.
     pub(crate) fn of(kernel: &[u8], config: Option<&str>) -> Self {
         // A kernel without type information, or with one that cannot be read, has no names: cases that need one are skipped and say so.
-        Self { options: config.map(options), names: btf(kernel).and_then(|btf| names(btf).ok()) }
+        Self { options: config.map(options), names: btf(kernel).and_then(names) }
     }
 
     /// The first of `wanted` that the kernel does not have, as the reason to skip a case.
@@ -90,43 +89,35 @@ fn section(kernel: &[u8]) -> Option<&[u8]> {
     sections.section_by_name(endian, b".BTF").and_then(|(_, section)| section.data(endian, kernel).ok())
 }
 
-fn names(btf: &[u8]) -> Result<BTreeSet<String>, btf_rs::Error> {
-    let btf = Btf::from_bytes(btf)?;
+fn names(btf: &[u8]) -> Option<BTreeSet<String>> {
+    let btf = Btf::parse(btf).ok()?;
     let mut names = BTreeSet::new();
-    let of_scx = |name: &String| name.starts_with("SCX_");
-    let of = |part: &dyn BtfType| btf.resolve_name(part).unwrap_or_default();
-    btf.type_iter().for_each(|kind| {
-        match &kind {
-            Type::Func(function) => {
-                let name = of(function);
+    for named in btf.named_types() {
+        match named {
+            Named::Function { name, arguments } => {
                 let is_kfunc = name.starts_with("scx_bpf_") || name.starts_with("bpf_");
-                if is_kfunc && !shows_hidden_argument(&btf, function, &name)? {
-                    names.insert(name);
+                if is_kfunc && !shows_hidden_argument(name, &arguments) {
+                    names.insert(name.to_owned());
                 }
             }
-            Type::Struct(record) => {
-                let name = of(record);
-                if name.starts_with("sched_ext_") || name.starts_with("scx_") {
-                    names.extend(record.members.iter().map(|member| format!("{name}.{}", of(member))));
-                    names.insert(name);
-                }
+            Named::Struct { name, members } if name.starts_with("sched_ext_") || name.starts_with("scx_") => {
+                names.extend(members.iter().map(|member| format!("{name}.{member}")));
+                names.insert(name.to_owned());
             }
-            Type::Enum(constants) => names.extend(constants.members.iter().map(|one| of(one)).filter(of_scx)),
-            Type::Enum64(constants) => names.extend(constants.members.iter().map(|one| of(one)).filter(of_scx)),
-            _ => {}
+            Named::Struct { .. } => {}
+            Named::Enum { constants } => {
+                names.extend(constants.iter().filter(|name| name.starts_with("SCX_")).map(|name| (*name).to_owned()));
+            }
         }
-        Ok(())
-    })?;
-    Ok(names)
+    }
+    Some(names)
 }
 
 /// Whether no program can call a kfunc although it is there. The last argument of some (KF_IMPLICIT_ARGS, kernel/bpf/verifier.c, from 7.1) is
 /// added by the verifier. It looks for the whole prototype under `<name>_impl`, which newer versions of pahole make; older ones leave the
 /// argument where programs do not give it.
-fn shows_hidden_argument(btf: &Btf, function: &btf_rs::Func, name: &str) -> Result<bool, btf_rs::Error> {
-    let Type::FuncProto(prototype) = btf.resolve_chained_type(function)? else { return Ok(false) };
-    let last = prototype.parameters.last().map(|parameter| btf.resolve_name(parameter).unwrap_or_default());
-    Ok(last.as_deref() == Some("aux") && !name.ends_with("_impl"))
+fn shows_hidden_argument(name: &str, arguments: &[&str]) -> bool {
+    arguments.last() == Some(&"aux") && !name.ends_with("_impl")
 }
 
 #[cfg(test)]

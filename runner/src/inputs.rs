@@ -302,6 +302,16 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_tells_nothing_says_why_and_has_a_digest() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("kernel");
+        std::fs::write(&path, "#!/bin/sh\n").expect("writes");
+        let (image, sha256) = load_image(&path).expect("reads");
+        assert_eq!(image.map(|_| ()), Err("the kernel is no ELF file with a segment of code".into()));
+        assert_eq!(sha256, hash(b"#!/bin/sh\n"));
+    }
+
+    #[test]
     fn a_lacking_option_is_named() {
         let directory = tempfile::tempdir().expect("a directory");
         let config = directory.path().join("config");

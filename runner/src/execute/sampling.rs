@@ -182,3 +182,50 @@ impl Watched {
         sampler
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks that say what the test says.
+    fn sampling() -> (Sampling, Sender<Seen>, Receiver<()>) {
+        let (say, seen) = channel();
+        let (end, ended) = channel();
+        let looking = Looking { seen, end: Some(end), thread: None };
+        (Sampling { thread: Some(looking), ..Sampling::default() }, say, ended)
+    }
+
+    fn say_sample(say: &Sender<Seen>, at: u64) {
+        say.send(Seen::Sample(GuestNanos(at), Box::default())).expect("is heard");
+    }
+
+    #[test]
+    fn samples_wait_until_the_guest_says_something_later() {
+        let (mut sampling, say, ended) = sampling();
+        let monitored = HostEvent::Monitored { events: vec![], absent: vec![] };
+        say.send(Seen::Event(monitored.clone())).expect("is heard");
+        [10, 20, 30].iter().for_each(|at| say_sample(&say, *at));
+        assert_eq!(sampling.take_events(), [monitored]);
+        let mut until = |at| {
+            let next = std::iter::from_fn(|| sampling.next_sample(GuestNanos(at)));
+            next.map(|(at, _)| at.0).collect::<Vec<_>>()
+        };
+        assert_eq!((until(9), until(20), until(20), until(u64::MAX)), (vec![], vec![10, 20], vec![], vec![30]));
+        assert_eq!(ended.try_recv(), Err(TryRecvError::Empty), "the looks go on");
+    }
+
+    #[test]
+    fn behind_the_end_only_what_went_wrong_is_taken() {
+        let (mut sampling, say, ended) = sampling();
+        say_sample(&say, 10);
+        assert_eq!(sampling.take_events(), []);
+        sampling.end_here();
+        assert_eq!(ended.try_recv(), Err(TryRecvError::Disconnected), "the looks end");
+        say_sample(&say, 20);
+        let problem = HostEvent::Unmonitored { problem: "x".into() };
+        say.send(Seen::Event(problem.clone())).expect("is heard");
+        sampling.end();
+        assert_eq!(sampling.take_events(), [problem]);
+        assert!(sampling.next_sample(GuestNanos(u64::MAX)).is_none());
+    }
+}

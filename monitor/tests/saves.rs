@@ -3,8 +3,10 @@
 //! `KTSTR_SAVES` has a line for each: the kernel's ELF file, the packed save and the topology of its machine (`1n1l4c1t`), with blanks
 //! between them. Where `scx_ktstr` is attached to a machine, its map `ktstr_control` has the number of CPUs and of LLCs.
 
-use ktstr_model::{Dump, Topology};
-use ktstr_monitor::{dump, AllTasks, Clock, End, Image, Kernel, Maps, Runqueues, Scx, Task, Tasks, Unwinder};
+use ktstr_model::{Dump, MonitorSpec, Nanos, Topology};
+use ktstr_monitor::{
+    dump, AllTasks, Clock, End, Image, Kernel, Maps, Memory, Runqueues, Sampler, Scx, Task, Tasks, Unwinder,
+};
 use ktstr_vmm::SavedMachine;
 use rustix::time::{clock_gettime, ClockId};
 use std::path::Path;
@@ -35,6 +37,7 @@ fn look(kernel: &Path, save: &Path, topology: &Topology) {
     let saved = SavedMachine::unpack(save, directory.path()).expect("is a save");
     let memory = Arc::new(saved.memory(topology).expect("has memory"));
     let (image, opening) = timed(|| Arc::new(Image::open(kernel).expect("has symbols and types")));
+    sampled(&image, memory.clone(), topology);
     let (kernel, finding) = timed(|| Kernel::open(image, memory.clone()).expect("is there"));
     println!("  {} symbols; opened in {opening:?}, found in {finding:?}", kernel.image().symbols().count());
     assert_eq!(kernel.cpus(), topology.cpus() as usize);
@@ -57,6 +60,28 @@ fn look(kernel: &Path, save: &Path, topology: &Topology) {
         let cpus = control.elements.iter().find(|element| element.key == "1").expect("is there");
         assert_eq!(cpus.fields, [(String::new(), topology.cpus().to_string())]);
     }
+}
+
+/// A sample has all of it, and the next one nothing new.
+fn sampled(image: &Arc<Image>, memory: Arc<dyn Memory>, topology: &Topology) {
+    let spec = MonitorSpec { tasks: Nanos(1), ..MonitorSpec::default() };
+    let mut sampler = Sampler::open(image.clone(), memory, &spec).expect("is there");
+    let (at, first) = sampler.sample(None).expect("is there");
+    let tasks = first.tasks.expect("looks at tasks");
+    assert!(at.0 > 0 && first.torn == 0 && tasks.complete && tasks.tasks.len() > 30, "{tasks:?}");
+    assert_eq!(first.cpus.len(), topology.cpus() as usize);
+    assert_eq!(first.scx.is_some(), sampler.absent().is_empty(), "{:?}", sampler.absent());
+    let (_, second) = sampler.sample(None).expect("is there");
+    let waiting = tasks.tasks.iter().filter(|task| task.waiting.is_some()).count();
+    assert_eq!(second.tasks.expect("looks at tasks").tasks.len(), waiting);
+    const ROUNDS: u32 = 1000;
+    let ((), all) = timed(|| (0..ROUNDS).for_each(|_| drop(sampler.sample(None))));
+    println!(
+        "  {:?} a sample with all tasks; {} events; lacks {:?}",
+        all / ROUNDS,
+        sampler.events().len(),
+        sampler.absent()
+    );
 }
 
 /// The clock of the kernel and those of its runqueues were updated within the last seconds.

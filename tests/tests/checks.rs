@@ -42,6 +42,13 @@ fn max_wakeup_latency() {
 }
 
 #[test]
+fn what_the_host_sees_of_the_kernel() {
+    let words =
+        ["max_imbalance: imbalance of 4", "CPU 0, step 0", "bounded: idle_cpus of 1", "no task waited longer than"];
+    check("crowded", 1, "fail", &words);
+}
+
+#[test]
 fn a_bound_below_the_floor_of_the_clock_is_refused_before_anything_boots() {
     let ran = Target::new("finer_than_its_clock").run();
     ran.expect(

@@ -5,19 +5,23 @@ use ktstr_model::What;
 use ktstr_tests::Target;
 
 /// The faults, each with what its case expects. As `FAULTS` of `faults.bzl`, which has all the rest.
-const FAULTS: [(&str, &str); 13] = [
+const FAULTS: [(&str, &str); 17] = [
+    ("count-twice", "check"),
     ("drop", "stall"),
     ("error", "scx_bpf_error"),
     ("error-line", "error log"),
     ("exit", "exit"),
     ("hang", "load hang"),
+    ("idle-beside-queue", "check"),
     ("invert", "check"),
     ("no-kick", "check"),
     ("not-allowed", "runtime error"),
     ("panic-load", "user panic"),
     ("panic-run", "user panic"),
     ("starve", "check"),
+    ("starve-kthreads", "check"),
     ("verifier", "verifier"),
+    ("vtime-far", "check"),
     ("wrap", "check"),
 ];
 

@@ -59,7 +59,7 @@ pub(super) fn look(run: &Run<'_>) -> Tasks {
         return Tasks { said: format!("; other tasks were not looked at: {why}"), ..Tasks::default() };
     }
     let mut said = match longest {
-        Some(wait) => format!("; no task waited longer than {} with {}", wait.name(), nanos(wait.nanos())),
+        Some(wait) => format!("; no task waited longer than {}", nanos(wait.nanos())),
         None => "; no task was seen waiting for a CPU".into(),
     };
     if let Some((wait, why)) = held.and_then(|wait| Some((wait, reason(wait.held?)))) {

@@ -15,6 +15,8 @@ pub struct Sample {
     pub scx: Option<ScxSample>,
     /// Tasks; none: this sample does not look at them.
     pub tasks: Option<TasksSample>,
+    /// Scheduling domains of all CPUs, where it looks at tasks, too: those that differ from what was said of them before.
+    pub domains: Vec<DomainSample>,
     /// Values of the series that the case asks for, in its order.
     pub series: Vec<SeriesValue>,
     /// How many things changed while they were read, or could not be, and are left out.
@@ -51,6 +53,25 @@ pub struct ScxCpuSample {
     pub flags: u32,
     /// Tasks in the local dispatch queue.
     pub local_dsq_nr: u32,
+}
+
+/// A scheduling domain of a CPU (`struct sched_domain`). A CPU's domains are said together, the smallest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DomainSample {
+    /// The CPU whose domain it is.
+    pub cpu: u32,
+    /// The kernel's name of the level: `SMT`, `MC`, `PKG`, `NUMA`.
+    pub name: String,
+    /// CPUs over which it balances.
+    pub span: CpuSet,
+    /// `SD_*`.
+    pub flags: u32,
+    /// From one balancing to the next, in milliseconds.
+    pub balance_interval: u32,
+    /// How often in a row balancing has moved nothing though it should.
+    pub nr_balance_failed: u32,
+    /// When it was balanced last, in jiffies.
+    pub last_balance: u64,
 }
 
 /// sched_ext as a whole.

@@ -19,6 +19,7 @@
 mod bpf;
 mod bpf_symbols;
 mod clock;
+mod domain;
 mod dump;
 mod error;
 mod image;

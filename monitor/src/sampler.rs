@@ -3,6 +3,7 @@
 //! A sample never fails as a whole. What cannot be read is left out and counted; only if the machine is gone is there none.
 
 use crate::clock::{Clock, Monotonic};
+use crate::domain::Domains;
 use crate::error::{KernelError, ReadError};
 use crate::image::Image;
 use crate::kernel::Kernel;
@@ -14,7 +15,9 @@ use crate::segments::Memory;
 use crate::series::{Series, SeriesProblem};
 use crate::task::{Task, Tasks};
 use crate::Maps;
-use ktstr_model::sample::{CpuSample, DsqSample, Held, ScxCpuSample, ScxSample, TaskSample, TasksSample, DSQ_BUILTIN};
+use ktstr_model::sample::{
+    CpuSample, DomainSample, DsqSample, Held, ScxCpuSample, ScxSample, TaskSample, TasksSample, DSQ_BUILTIN,
+};
 use ktstr_model::{CpuSet, GuestNanos, MonitorSpec, Nanos, Sample};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +29,7 @@ pub struct Sampler {
     online: Gva,
     runqueues: Runqueues,
     tasks: Tasks,
+    domains: Option<Domains>,
     scx: Option<Scx>,
     series: Series,
     problems: Vec<SeriesProblem>,
@@ -36,6 +40,8 @@ pub struct Sampler {
     looked: Option<GuestNanos>,
     /// What was said of each task, by its number.
     told: BTreeMap<i32, TaskSample>,
+    /// What was said of the domains of each CPU.
+    told_domains: BTreeMap<u32, Vec<DomainSample>>,
     at: GuestNanos,
     /// The clock of runqueues less `CLOCK_MONOTONIC`, as far as it was seen.
     ahead: Option<i128>,
@@ -74,11 +80,16 @@ impl Sampler {
         if !runqueues.has_sched_info() {
             absent.push("rq_sched_info: CONFIG_SCHEDSTATS is off".into());
         }
+        let domains = Domains::of(&kernel)?;
+        if domains.is_none() {
+            absent.push("sched_domain: not as this program knows it".into());
+        }
         Ok(Self {
             clock: Clock::of(&kernel)?,
             online: kernel.symbol("__cpu_online_mask")?,
             runqueues,
             tasks: Tasks::of(&kernel)?,
+            domains,
             scx,
             series: Series::new(spec.series.clone(), maps),
             problems: Vec::new(),
@@ -87,6 +98,7 @@ impl Sampler {
             tasks_interval: spec.tasks,
             looked: None,
             told: BTreeMap::new(),
+            told_domains: BTreeMap::new(),
             at: GuestNanos(0),
             ahead: None,
             kernel,
@@ -126,11 +138,15 @@ impl Sampler {
         let scx = self.scx.as_ref().map(|scx| self.scx(scx, now, &mut torn));
         // Samples come a little early or late.
         let is_due = |last: GuestNanos| self.at.0.saturating_sub(last.0) + self.interval.0 / 2 >= self.tasks_interval.0;
-        let tasks = if self.looked.is_none_or(is_due) { self.tasks(&online, now, &mut torn) } else { None };
+        let is_due = self.looked.is_none_or(is_due);
+        let tasks = if is_due { self.tasks(&online, now, &mut torn) } else { None };
+        let domains = if is_due { self.domains(&online, &mut torn) } else { Vec::new() };
         let (series, unreadable, problems) = self.series.values(&self.kernel);
         self.problems.extend(problems);
         let cpus = runqueues.into_iter().map(cpu).collect();
-        self.kernel.is_there().then_some((self.at, Sample { cpus, scx, tasks, series, torn: torn.0 + unreadable }))
+        self.kernel
+            .is_there()
+            .then_some((self.at, Sample { cpus, scx, tasks, domains, series, torn: torn.0 + unreadable }))
     }
 
     fn online(&self) -> Result<CpuSet, ReadError> {
@@ -194,6 +210,19 @@ impl Sampler {
             self.told.retain(|pid, _| seen.contains(pid));
         }
         Some(sample)
+    }
+
+    fn domains(&mut self, online: &CpuSet, torn: &mut Torn) -> Vec<DomainSample> {
+        let Some(domains) = &self.domains else { return Vec::new() };
+        let mut said = Vec::new();
+        for cpu in online.iter() {
+            let of_cpu = torn.keep(domains.of_cpu(&self.kernel, &self.runqueues, cpu));
+            if let Some(of_cpu) = of_cpu.filter(|of_cpu| self.told_domains.get(&cpu) != Some(of_cpu)) {
+                self.told_domains.insert(cpu, of_cpu.clone());
+                said.extend(of_cpu);
+            }
+        }
+        said
     }
 
     fn task(&self, task: Task, online: &CpuSet, now: u64, torn: &mut Torn) -> TaskSample {

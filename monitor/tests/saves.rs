@@ -70,6 +70,14 @@ fn sampled(image: &Arc<Image>, memory: Arc<dyn Memory>, topology: &Topology) {
     let tasks = first.tasks.expect("looks at tasks");
     assert!(at.0 > 0 && first.torn == 0 && tasks.complete && tasks.tasks.len() > 30, "{tasks:?}");
     assert_eq!(first.cpus.len(), topology.cpus() as usize);
+    let all_cpus = topology.all_cpus();
+    for cpu in all_cpus.iter() {
+        // A domain with one CPU has nothing to balance, and the kernel leaves it out.
+        let levels: Vec<_> = first.domains.iter().filter(|domain| domain.cpu == cpu).collect();
+        assert_eq!(levels.last().map(|top| &top.span), (topology.cpus() > 1).then_some(&all_cpus), "{levels:?}");
+        let has_smt = levels.iter().any(|level| level.name == "SMT" && level.span.contains(cpu));
+        assert_eq!(has_smt, topology.threads_per_core() > 1, "{levels:?}");
+    }
     assert_eq!(first.scx.is_some(), sampler.absent().is_empty(), "{:?}", sampler.absent());
     let (_, second) = sampler.sample(None).expect("is there");
     let waiting = tasks.tasks.iter().filter(|task| task.waiting.is_some()).count();

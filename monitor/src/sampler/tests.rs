@@ -69,7 +69,14 @@ impl Guest {
 #[test]
 fn a_sample_has_the_cpus_on_line_and_what_the_kernel_lacks_is_said() {
     let mut guest = Guest::new();
-    assert_eq!(guest.sampler.absent(), ["sched_ext: not in this kernel", "rq_sched_info: CONFIG_SCHEDSTATS is off"]);
+    assert_eq!(
+        guest.sampler.absent(),
+        [
+            "sched_ext: not in this kernel",
+            "rq_sched_info: CONFIG_SCHEDSTATS is off",
+            "sched_domain: not as this program knows it"
+        ]
+    );
     let busy = CpuSample { nr_running: 1, clock: 7000 * MS, curr: 3, comm: "kthreadd".into(), ..CpuSample::default() };
     let idle = CpuSample { cpu: 1, comm: "swapper/1".into(), ..CpuSample::default() };
     let sample = guest.sample(1000);

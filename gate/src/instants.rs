@@ -5,7 +5,8 @@
 //! ```text
 //! 0              ──▶ host   once, when the emulator was loaded: it can stand still
 //! guest time now ──▶ host   it stands still
-//!                ◀── host   it goes on, and stands again as soon as guest time is this
+//! 0              ◀── host   what are the registers? Then they follow (`registers`), and it still stands
+//! any other      ◀── host   it goes on, and stands again as soon as guest time is this
 //! ```
 //!
 //! A host that is gone is one that never wants to look again.
@@ -17,6 +18,7 @@
 #![allow(unsafe_code)]
 
 use crate::interposed::{is_of_cpus, now as monotonic, Hidden, GATE, STOOD_NS};
+use crate::registers;
 use core::ffi::{c_char, c_int, c_void, CStr};
 use core::mem::transmute;
 use core::ptr::null_mut;
@@ -24,7 +26,7 @@ use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 const SOCKET: &CStr = c"KTSTR_INSTANTS";
 const NEVER: u64 = u64::MAX;
-const MESSAGE: usize = size_of::<u64>();
+const REGISTERS: u64 = 0;
 
 // Of Linux on x86-64.
 const MSG_WAITALL: c_int = 0x100;
@@ -62,14 +64,17 @@ static DUE: AtomicU64 = AtomicU64::new(0);
 static LOADED: extern "C" fn() = loaded;
 
 extern "C" fn loaded() {
-    // SAFETY: the names are C strings, and so is the text, which nobody has changed yet.
-    let (socket, [list, time, locked]) = unsafe {
+    // SAFETY: the name is a C string, and so is the text, which nobody has changed yet.
+    let socket = unsafe {
         let text = getenv(SOCKET.as_ptr());
-        let names = [c"qemu_cpu_list_lock", c"icount_get", c"bql_locked"];
-        let socket = if text.is_null() { -1 } else { atoi(text) };
-        (socket, names.map(|name| dlsym(RTLD_DEFAULT, name.as_ptr()) as usize))
+        if text.is_null() {
+            -1
+        } else {
+            atoi(text)
+        }
     };
-    if socket < 0 || [list, time, locked].contains(&0) || !tell(socket, 0) {
+    let [list, time, locked] = [c"qemu_cpu_list_lock", c"icount_get", c"bql_locked"].map(find);
+    if socket < 0 || [list, time, locked].contains(&0) || !tell(socket, &[0]) {
         return;
     }
     HOST.store(socket, SeqCst);
@@ -107,19 +112,35 @@ fn look() {
     GATE.cpus_run();
 }
 
-/// Tells the host that it is `now`; gives what it answers. Without an answer the socket is closed, so that the host knows.
+/// Tells the host that it is `now`, and all that it asks; gives the time that it wants. Without an answer the socket is closed, so that the host knows.
 fn ask(host: c_int, now: u64) -> Option<u64> {
-    let mut due = NEVER;
-    // SAFETY: `due` is as long as is said.
-    let answered = tell(host, now) && unsafe { recv(host, &raw mut due, MESSAGE, MSG_WAITALL) } == MESSAGE as isize;
-    if !answered {
+    let mut answer = tell(host, &[now]).then(|| hear(host)).flatten();
+    while answer == Some(REGISTERS) {
+        answer = registers::tell(|words| tell(host, words)).then(|| hear(host)).flatten();
+    }
+    if answer.is_none() {
         // SAFETY: the socket is ours, and is not used again.
         unsafe { close(host) };
     }
-    answered.then_some(due)
+    answer
 }
 
-fn tell(host: c_int, number: u64) -> bool {
+fn hear(host: c_int) -> Option<u64> {
+    let mut number = NEVER;
+    let length = size_of_val(&number);
     // SAFETY: `number` is as long as is said.
-    unsafe { send(host, &raw const number, MESSAGE, MSG_NOSIGNAL) == MESSAGE as isize }
+    let heard = unsafe { recv(host, &raw mut number, length, MSG_WAITALL) } == length as isize;
+    heard.then_some(number)
+}
+
+fn tell(host: c_int, numbers: &[u64]) -> bool {
+    let length = size_of_val(numbers);
+    // SAFETY: `numbers` are as long as is said.
+    unsafe { send(host, numbers.as_ptr(), length, MSG_NOSIGNAL) == length as isize }
+}
+
+/// Address of what has this name in the emulator or a library of it; zero: nothing.
+pub(crate) fn find(name: &CStr) -> usize {
+    // SAFETY: the name is a C string, and RTLD_DEFAULT is a handle that is always there.
+    unsafe { dlsym(RTLD_DEFAULT, name.as_ptr()) as usize }
 }

@@ -24,3 +24,5 @@ mod gate;
 mod instants;
 #[cfg(not(test))]
 mod interposed;
+#[cfg(not(test))]
+mod registers;

@@ -3,9 +3,11 @@
 //! Each is a table of bytes with the disassembly beside them (32-bit code, Intel syntax), so that what runs is what is written, and needs no
 //! assembler. To add one: a function here that gives its lines, and a test in the suite that says what every machine must make of it.
 
+mod places;
 mod saving;
 mod time;
 
+pub use places::{places, FIRST_POINTERS, OTHER_PLACE, OTHER_POINTERS};
 pub use saving::{
     add_and_save_then, add_to_kept, print_and_save, save_beside_a_count, save_then, COUNT, COUNTED, KEPT, KEPT_VALUE,
 };

@@ -40,7 +40,7 @@ pub use command_line::command_line;
 pub use error::{MachineError, StartError};
 pub use exit::Exit;
 pub use host_time::HostTime;
-pub use instants::Instants;
+pub use instants::{Instant, Instants};
 pub use kvm::KvmBackend;
 pub use machine::{Machine, MachineBackend};
 pub use memory::{Gpa, GuestMemory, MemoryError};

@@ -110,7 +110,7 @@ fn instants(stream: Option<UnixStream>, spec: &MachineSpec) -> Result<Instants, 
     let absent = "this emulator does not show where its CPUs have had a turn and what guest time is (the symbols qemu_cpu_list_lock, \
                   bql_locked and icount_get); the toolchain's emulator does";
     able().map_err(|_| absent)?;
-    Ok(Instants::new(stream, interval))
+    Ok(Instants::new(stream, interval, spec.topology.cpus()))
 }
 
 /// An emulator that does not come up either has ended, and its log says why, or does not do as it is told.

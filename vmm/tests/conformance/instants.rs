@@ -2,9 +2,9 @@
 
 use crate::harness::{emulator, on_kvm, one_cpu, Prepared, PATIENCE};
 use ktstr_model::{Clock, Nanos, Topology};
-use ktstr_testing::micro_guest::{self, RESULT, TICKS};
+use ktstr_testing::micro_guest::{self, FIRST_POINTERS, OTHER_PLACE, OTHER_POINTERS, RESULT, TICKS};
 use ktstr_testing::MicroGuest;
-use ktstr_vmm::{Exit, Gpa, GuestMemory, Instants, MachineBackend, MachineError, StartError, TcgBackend};
+use ktstr_vmm::{CpuRegisters, Exit, Gpa, GuestMemory, Instants, MachineBackend, MachineError, StartError, TcgBackend};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -80,16 +80,62 @@ fn equal_machines_are_seen_equally() {
     }
 }
 
-/// Memory of `ticks` at its end, its count and the time, and the instants until then; they are looked at in another thread than the one that waits.
-fn ticks(topology: Topology, interval: Option<u64>) -> ((u64, u64), Vec<u64>) {
+/// Guest time and the registers at the next instant.
+fn registers(instants: &mut Instants) -> Option<(u64, Vec<CpuRegisters>)> {
+    let instant = match instants.next(PATIENCE) {
+        Err(MachineError::Ended) => return None,
+        instant => instant.expect("can be watched").expect("stands within a minute"),
+    };
+    match instant.registers() {
+        Err(MachineError::Ended) => None,
+        registers => Some((instant.at.0, registers.expect("come"))),
+    }
+}
+
+#[test]
+fn each_cpu_is_seen_where_it_is() {
+    if on_kvm() {
+        return;
+    }
+    let guest = micro_guest::places();
+    let prepared = prepared(&guest, Topology::new(1, 1, 3, 1).expect("can be"), Some(1_000_000));
+    let seen = || {
+        let (mut machine, mut seen) = (prepared.start(), Vec::new());
+        let mut instants = machine.instants().expect("has some");
+        while seen.len() < 60 {
+            seen.push(registers(&mut instants).expect("does not end"));
+        }
+        seen
+    };
+    let [first_pointers, other_pointers] = [FIRST_POINTERS, OTHER_POINTERS];
+    let places =
+        [(guest.code_range().end - 2, first_pointers), (OTHER_PLACE, other_pointers), (OTHER_PLACE, other_pointers)];
+    let is_there = |(_, cpus): &(u64, Vec<CpuRegisters>)| {
+        let here = cpus.iter().map(|cpu| (cpu.rip, [cpu.rsp, cpu.rbp]));
+        here.eq(places) && cpus.iter().all(|cpu| cpu.privilege == 0 && !cpu.halted && !cpu.interrupts_enabled())
+    };
+    let first = seen();
+    let there = first.iter().skip_while(|seen| !is_there(seen)).count();
+    assert!(there > 10 && first[first.len() - there..].iter().all(is_there), "{:x?}", first.last());
+    assert!(first.iter().all(|(_, cpus)| cpus.iter().map(|cpu| cpu.cpu).eq(0..3)));
+    assert_eq!(seen(), first);
+    assert_eq!(loaded(seen), first, "the host is loaded");
+}
+
+/// Memory of `ticks` at its end, its count and the time, and the instants until then, with whether all CPUs had halted if that is asked for;
+/// they are looked at in another thread than the one that waits.
+fn ticks(topology: Topology, interval: Option<u64>, asks: bool) -> ((u64, u64), Vec<(u64, bool)>) {
     let prepared = prepared(&micro_guest::ticks(), topology, interval);
     let mut machine = prepared.start();
     let mut instants = interval.map(|_| machine.instants().expect("has some"));
     let memory = machine.memory().clone();
-    let seen: Vec<u64> = std::thread::scope(|scope| {
+    let seen: Vec<_> = std::thread::scope(|scope| {
         let looker = scope.spawn(|| {
-            let next = || instants.as_mut().and_then(|instants| look(instants, &memory).map(|(at, _)| at));
-            std::iter::from_fn(next).collect()
+            let look = |instants: &mut Instants| match asks {
+                true => registers(instants).map(|(at, cpus)| (at, cpus.iter().all(|cpu| cpu.halted))),
+                false => look(instants, &memory).map(|(at, _)| (at, false)),
+            };
+            std::iter::from_fn(|| instants.as_mut().and_then(look)).collect()
         });
         let exit = machine.wait(PATIENCE).expect("can be watched").expect("ends by itself");
         assert_eq!(exit, Exit::Guest { code: 0 });
@@ -97,7 +143,7 @@ fn ticks(topology: Topology, interval: Option<u64>) -> ((u64, u64), Vec<u64>) {
     });
     let read = |offset| memory.read_u64(Gpa(RESULT_AT.0 + offset)).expect("reads");
     // How far it goes on behind its end, the host decides.
-    ((read(0), read(8)), seen.into_iter().filter(|at| *at < read(8)).collect())
+    ((read(0), read(8)), seen.into_iter().filter(|(at, _)| *at < read(8)).collect())
 }
 
 #[test]
@@ -106,16 +152,27 @@ fn the_run_is_the_same_with_and_without() {
         return;
     }
     for topology in [one_cpu(), two_cpus()] {
-        let (without, none) = ticks(topology.clone(), None);
+        let (without, none) = ticks(topology.clone(), None, false);
         assert_eq!((without.0, none.len()), (u64::from(TICKS), 0));
         for interval in [50_000, 1_000_000, 10_000_000] {
-            let (with, seen) = ticks(topology.clone(), Some(interval));
+            let (with, seen) = ticks(topology.clone(), Some(interval), true);
             assert_eq!(with, without, "{topology}, every {interval} ns: other memory or another time");
             // It halts a hundred times for a millisecond, and time jumps over that.
             let least = 100_000_000 / interval.max(1_000_000);
-            assert!(seen.len() as u64 >= least, "{topology}, every {interval} ns: {} instants", seen.len());
+            let halted = seen.iter().filter(|(_, halted)| *halted).count();
+            assert!(halted as u64 >= least, "{topology}, every {interval} ns: {halted} of {} instants", seen.len());
             if interval == 1_000_000 {
-                assert_eq!(loaded(|| ticks(topology.clone(), Some(interval))), (with, seen), "{topology}, loaded");
+                let (unasked, at) = ticks(topology.clone(), Some(interval), false);
+                assert_eq!(unasked, without, "{topology}: other memory or another time, without registers");
+                assert!(
+                    at.iter().map(|(at, _)| at).eq(seen.iter().map(|(at, _)| at)),
+                    "{topology}: registers move instants"
+                );
+                assert_eq!(
+                    loaded(|| ticks(topology.clone(), Some(interval), true)),
+                    (with, seen),
+                    "{topology}, loaded"
+                );
             }
         }
     }

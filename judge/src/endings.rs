@@ -62,7 +62,7 @@ fn ending(run: &Run<'_>, recording: &Recording) -> Option<Finding> {
             failed(
                 Cause::Hang,
                 format!("no heartbeat for {} of CPU time{under}", millis(*cpu_ms)),
-                &hung::states(cpus, recording.dump()),
+                &hung::states(cpus, recording.dumps()),
             )
         }
         Ending::BootTimeout { cpu_ms } => broken(

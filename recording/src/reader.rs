@@ -198,7 +198,12 @@ impl Recording {
 
     /// The guest's kernel when something was over; of several the first.
     pub fn dump(&self) -> Option<&Dump> {
-        self.host_events().find_map(|(_, event)| match event {
+        self.dumps().next()
+    }
+
+    /// The guest's kernel each time that something was over.
+    pub fn dumps(&self) -> impl Iterator<Item = &Dump> {
+        self.host_events().filter_map(|(_, event)| match event {
             HostEvent::Dump(dump) => Some(&**dump),
             _ => None,
         })

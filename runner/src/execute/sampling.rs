@@ -12,7 +12,7 @@ use ktstr_model::sample::EXIT_ERROR;
 use ktstr_model::{GuestNanos, MonitorSpec, Sample};
 use ktstr_monitor::{dump, Image, Sampler, SeriesProblem};
 use ktstr_recording::HostEvent;
-use ktstr_vmm::{GuestMemory, Instants, Machine, MachineError};
+use ktstr_vmm::{GuestMemory, Instant, Instants, Machine, MachineError};
 use std::collections::VecDeque;
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::Arc;
@@ -161,7 +161,7 @@ impl Watched {
             }
             let _ = self.say.send(Seen::Sample(at, Box::new(sample)));
             if is_over && !std::mem::replace(&mut dumped, true) {
-                self.dump(counter);
+                self.dump(instant.as_ref());
             }
         }
         if sampler.is_none() {
@@ -169,9 +169,14 @@ impl Watched {
         }
     }
 
-    /// The kernel throws the scheduler out. Registers are not known here: the emulator answers nobody at an instant, and a pause is none.
-    fn dump(&self, counter: Option<u64>) {
-        if let Ok(dump) = dump(self.image.clone(), self.memory.clone(), counter, &[]) {
+    /// The kernel throws the scheduler out. Registers can be asked for only at an instant: elsewhere the machine goes on meanwhile.
+    fn dump(&self, instant: Option<&Instant<'_>>) {
+        let registers = instant.map(Instant::registers).transpose();
+        let missing = registers.as_ref().err().map(|error| format!("registers: {}", in_full(error)));
+        let registers = registers.ok().flatten().unwrap_or_default();
+        let counter = instant.map(|instant| instant.at.0);
+        if let Ok(mut dump) = dump(self.image.clone(), self.memory.clone(), counter, &registers) {
+            dump.missing.extend(missing);
             let _ = self.say.send(Seen::Event(HostEvent::Dump(Box::new(dump))));
         }
     }

@@ -194,6 +194,14 @@ impl Btf {
         Some(Field { hops: Vec::new(), offset: 0, shape: self.shape(id, None)? })
     }
 
+    /// The variable `name`, of a section that the types describe: of a kernel, that of per-CPU variables.
+    pub fn variable(&self, name: &str) -> Option<TypeId> {
+        self.sections()
+            .flat_map(|section| self.members_of(section))
+            .find(|member| member.name == name)
+            .map(|one| one.id)
+    }
+
     /// What a pointer points to.
     fn pointee(&self, id: TypeId) -> Option<TypeId> {
         self.resolved(id).filter(|(_, record)| record.kind == Kind::Pointer).map(|(_, record)| TypeId(record.word))
@@ -341,8 +349,8 @@ pub(crate) struct RawMember<'a> {
     width: Option<u32>,
 }
 
-/// The three names most like `wanted`.
-fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+/// The three names most like `wanted`, for a message.
+pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let scored = names.map(|name| (strsim::jaro_winkler(wanted, name), name)).filter(|(score, _)| *score > 0.8);
     let mut scored: Vec<(f64, &str)> = scored.collect();
     scored.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));

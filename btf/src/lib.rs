@@ -16,7 +16,7 @@ mod path;
 mod types;
 mod value;
 
-pub use field::{present, Field, FieldError, Member, Shape};
+pub use field::{near, present, Field, FieldError, Member, Shape};
 pub use named::Named;
 pub use types::{Btf, BtfError, TypeId};
 pub use value::Value;

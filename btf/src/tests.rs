@@ -214,3 +214,46 @@ fn functions_structs_and_constants_have_names() {
     assert_eq!(named, expected);
     assert_eq!(base.find("kfunc"), None, "it is no type of a value");
 }
+
+#[test]
+fn a_number_goes_where_it_was_read() {
+    let int = |bytes, signed, bits| Shape::Int { bytes, signed, bits };
+    let btf = Btf::parse(written().finish()).expect("is BTF");
+    let state = btf.field("task_struct", "state").expect("is there").shape;
+    for (shape, range) in [
+        (int(1, false, None), Some(0..=255)),
+        (int(8, true, None), Some(i64::MIN.into()..=i64::MAX.into())),
+        (int(2, true, Some((3, 7))), Some(-64..=63)),
+        (Shape::Bool, Some(0..=1)),
+        (state, Some(-(1 << 31)..=(1 << 32) - 1)),
+        (int(16, false, None), None),
+        (int(0, false, None), None),
+        (Shape::Text { bytes: 4 }, None),
+    ] {
+        assert_eq!(shape.range(), range, "{shape:?}");
+        for number in range.into_iter().flat_map(|range| [*range.start(), *range.end(), 1]) {
+            let mut bytes = vec![0xa5; shape.bytes(&btf).expect("has a size") as usize];
+            shape.encode(number, &mut bytes);
+            let bits = 8 * bytes.len() as u32;
+            let seen =
+                btf.decode(&shape, &bytes)
+                    .number()
+                    .map(|seen| if seen < 0 && number > 0 { seen + (1 << bits) } else { seen });
+            assert_eq!(seen, Some(number), "{shape:?}");
+        }
+    }
+    let mut bytes = [0xff, 0xff];
+    int(2, true, Some((3, 7))).encode(0, &mut bytes);
+    assert_eq!(bytes, [0b0000_0111, 0b1111_1100]);
+}
+
+#[test]
+fn a_variable_is_found_by_its_name() {
+    let mut writer = written();
+    let int = writer.int("int", 4, 1);
+    writer.section(".data..percpu", 8, &[("other", int, 0, 4), ("counter", int, 4, 4)]);
+    let btf = Btf::parse(writer.finish()).expect("is BTF");
+    let counter = btf.variable("counter").and_then(|id| btf.whole(id));
+    assert_eq!(counter, Some(Field { hops: vec![], offset: 0, shape: number(4, true) }));
+    assert_eq!(btf.variable("rq"), None);
+}

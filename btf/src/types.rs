@@ -217,6 +217,11 @@ impl Btf {
         self.names.values().map(|id| self.name(*id))
     }
 
+    /// Sections with variables.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = Record<'_>> {
+        self.names.values().filter_map(|id| self.record(*id)).filter(|record| record.kind == Kind::Section)
+    }
+
     /// What a type is behind its names and qualifiers.
     pub(crate) fn resolved(&self, mut id: TypeId) -> Option<(TypeId, Record<'_>)> {
         for _ in 0..DEPTH_MAX {

@@ -2,6 +2,7 @@
 
 use crate::{Btf, Shape};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// A value that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,39 @@ impl Shape {
             Self::Pointer { .. } => whole(8),
             Self::Text { .. } | Self::Array { .. } | Self::Struct { .. } => 0,
         }
+    }
+}
+
+impl Shape {
+    /// The numbers that it can be; `None`: it is no number of at most 8 bytes.
+    pub fn range(&self) -> Option<RangeInclusive<i128>> {
+        let (width, signed) = match self {
+            Self::Int { bytes, signed, bits } => (bits.map_or(8 * bytes, |(_, width)| width), *signed),
+            Self::Bool => (1, false),
+            Self::Pointer { .. } => (64, false),
+            // With or without a sign, as its enumerators may be.
+            Self::Enum { bytes, .. } => {
+                let half = 1i128.checked_shl(8 * bytes - 1).filter(|_| (1..=8).contains(bytes))?;
+                return Some(-half..=2 * half - 1);
+            }
+            Self::Text { .. } | Self::Array { .. } | Self::Struct { .. } => return None,
+        };
+        let end = 1i128.checked_shl(width).filter(|_| (1..=64).contains(&width))?;
+        Some(if signed { -end / 2..=end / 2 - 1 } else { 0..=end - 1 })
+    }
+
+    /// Puts a number of its range into `bytes`, which were read from where the value is: of a bit field the bits around it stay.
+    pub fn encode(&self, number: i128, bytes: &mut [u8]) {
+        let (shift, width) = match self {
+            Self::Int { bits: Some(bits), .. } => *bits,
+            _ => (0, 8 * bytes.len() as u32),
+        };
+        let mask = 1u128.checked_shl(width).map_or(u128::MAX, |end| end - 1);
+        let mut word = [0; 16];
+        word.iter_mut().zip(&*bytes).for_each(|(to, from)| *to = *from);
+        let around = u128::from_le_bytes(word) & !mask.checked_shl(shift).unwrap_or_default();
+        let word = around | (number as u128 & mask).checked_shl(shift).unwrap_or_default();
+        bytes.iter_mut().zip(word.to_le_bytes()).for_each(|(to, from)| *to = from);
     }
 }
 

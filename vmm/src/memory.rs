@@ -1,7 +1,8 @@
 //! Guest memory, read from outside at guest-physical addresses.
 //!
 //! RAM lies in files that the back end shares with the guest (`memfd`), so a read is one `pread` and nothing in the guest notices. What
-//! is read while the machine runs may be torn: it is data of a running kernel.
+//! is read while the machine runs may be torn: it is data of a running kernel. A write is one `pwrite`. Memory of a machine that started from a save
+//! is reached through the process that has it, so that what is written stays there and never comes into the save.
 
 use std::fmt;
 use std::fs::File;
@@ -19,13 +20,13 @@ impl fmt::Display for Gpa {
     }
 }
 
-/// A read that memory cannot serve.
+/// A read or a write that memory cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// Nothing readable lies there.
-    #[error("no guest memory at {at} for a read of {bytes} bytes from {start}")]
+    #[error("no guest memory at {at} for {bytes} bytes from {start}")]
     Hole {
-        /// Where the read began.
+        /// Where the first of them is.
         start: Gpa,
         /// Its length.
         bytes: usize,
@@ -33,12 +34,20 @@ pub enum MemoryError {
         at: Gpa,
     },
     /// The host failed.
-    #[error("cannot read guest memory at {at}")]
-    Read {
+    #[error("cannot {doing} guest memory at {at}")]
+    Host {
+        /// Read or write.
+        doing: &'static str,
         /// Where.
         at: Gpa,
         /// Why not.
         source: io::Error,
+    },
+    /// This is a memory that nobody writes.
+    #[error("guest memory at {at} is only to be read")]
+    ReadOnly {
+        /// Where a write was tried.
+        at: Gpa,
     },
 }
 
@@ -77,21 +86,43 @@ impl GuestMemory {
     /// # Errors
     /// A part of the range is not memory, or the host cannot read it; `into` is then partly filled.
     pub fn read(&self, start: Gpa, into: &mut [u8]) -> Result<(), MemoryError> {
-        let bytes = into.len();
         let mut rest = into;
-        let mut at = start;
-        while !rest.is_empty() {
-            let hole = || MemoryError::Hole { start, bytes, at };
-            let (file, offset, available) = self
-                .segments
-                .iter()
-                .find_map(|segment| segment.locate(at).map(|(offset, available)| (&segment.file, offset, available)))
-                .ok_or_else(hole)?;
-            let length = rest.len().min(usize::try_from(available).unwrap_or(usize::MAX));
-            let (now, later) = rest.split_at_mut(length);
-            file.read_exact_at(now, offset).map_err(|source| MemoryError::Read { at, source })?;
-            at = Gpa(at.0.saturating_add(length as u64));
+        let bytes = rest.len();
+        self.for_each_part(start, bytes, |file, offset, length, at| {
+            let (now, later) = std::mem::take(&mut rest).split_at_mut(length);
             rest = later;
+            file.read_exact_at(now, offset).map_err(|source| MemoryError::Host { doing: "read", at, source })
+        })
+    }
+
+    /// Writes `from` to the bytes from `start`. A guest that runs may see a part of it before the rest.
+    ///
+    /// # Errors
+    /// A part of the range is not memory, or the host cannot write it; `from` is then partly written.
+    pub fn write(&self, start: Gpa, from: &[u8]) -> Result<(), MemoryError> {
+        let mut rest = from;
+        self.for_each_part(start, from.len(), |file, offset, length, at| {
+            let (now, later) = rest.split_at(length);
+            rest = later;
+            file.write_all_at(now, offset).map_err(|source| MemoryError::Host { doing: "write", at, source })
+        })
+    }
+
+    /// Where the bytes from `start` lie, in parts: the file, the offset in it, how many, and where the guest has them.
+    fn for_each_part(
+        &self,
+        start: Gpa,
+        bytes: usize,
+        mut take: impl FnMut(&File, u64, usize, Gpa) -> Result<(), MemoryError>,
+    ) -> Result<(), MemoryError> {
+        let (mut left, mut at) = (bytes, start);
+        while left > 0 {
+            let found = self.segments.iter().find_map(|segment| Some((segment, segment.locate(at)?)));
+            let (segment, (offset, available)) = found.ok_or(MemoryError::Hole { start, bytes, at })?;
+            let length = left.min(usize::try_from(available).unwrap_or(usize::MAX));
+            take(&segment.file, offset, length, at)?;
+            at = Gpa(at.0.saturating_add(length as u64));
+            left -= length;
         }
         Ok(())
     }
@@ -136,9 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn a_write_may_cross_segments() {
+        let memory = memory();
+        memory.write(Gpa(0x1002), b"!?+-").expect("writes");
+        let mut seen = [0; 8];
+        memory.read(Gpa(0x1000), &mut seen).expect("reads");
+        assert_eq!(&seen, b"AB!?+-gh");
+        let error = memory.write(Gpa(0x1007), b"xy").expect_err("refused").to_string();
+        assert_eq!(error, "no guest memory at 0x1008 for 2 bytes from 0x1007");
+    }
+
+    #[test]
     fn a_read_beyond_is_refused_with_the_first_missing_address() {
         let error = memory().read(Gpa(0x1002), &mut [0; 7]).expect_err("refused").to_string();
-        assert_eq!(error, "no guest memory at 0x1008 for a read of 7 bytes from 0x1002");
+        assert_eq!(error, "no guest memory at 0x1008 for 7 bytes from 0x1002");
         let error = memory().read(Gpa(u64::MAX), &mut [0; 7]).expect_err("refused").to_string();
         assert!(error.starts_with("no guest memory at 0xffffffffffffffff"), "{error}");
     }

@@ -59,8 +59,8 @@ impl Vm {
         &self.memory
     }
 
-    /// The memory as it is read from outside. What is private to this process is read through `/proc`, so that a file that shrank
-    /// is an error and not a signal.
+    /// The memory as it is read and written from outside. What is private to this process is reached through `/proc`, so that a file that
+    /// shrank is an error and not a signal.
     pub(super) fn observed(
         &self,
         topology: &Topology,
@@ -71,7 +71,7 @@ impl Vm {
         if writes == Writes::Shared {
             return Ok(ram::shared(topology, files, window));
         }
-        let own = Arc::new(File::open("/proc/self/mem").map_err(unmapped)?);
+        let own = Arc::new(File::options().read(true).write(true).open("/proc/self/mem").map_err(unmapped)?);
         // Nodes are mapped apart, so each range is looked up.
         let mut segments = Vec::new();
         for range in crate::memory_map::ram_ranges(topology) {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-/// The memory of the process `pid`, read through the process.
+/// The memory of the process `pid`, read and written through the process: its mapping is private, so what is written is its own.
 pub(super) fn private(
     pid: u32,
     topology: &Topology,
@@ -16,7 +16,7 @@ pub(super) fn private(
     window: Option<OpenWindow>,
 ) -> Result<GuestMemory, StartError> {
     let find = || -> io::Result<Vec<(Arc<File>, u64)>> {
-        let memory = Arc::new(File::open(format!("/proc/{pid}/mem"))?);
+        let memory = Arc::new(File::options().read(true).write(true).open(format!("/proc/{pid}/mem"))?);
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
         let locate = |file: &Arc<File>| {
             let inode = file.metadata()?.ino();

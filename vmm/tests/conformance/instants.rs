@@ -2,7 +2,9 @@
 
 use crate::harness::{emulator, on_kvm, one_cpu, Prepared, PATIENCE};
 use ktstr_model::{Clock, Nanos, Topology};
-use ktstr_testing::micro_guest::{self, FIRST_POINTERS, OTHER_PLACE, OTHER_POINTERS, RESULT, TICKS};
+use ktstr_testing::micro_guest::{
+    self, FIRST_POINTERS, KEPT, KEPT_VALUE, OTHER_PLACE, OTHER_POINTERS, RESULT, TICKS,
+};
 use ktstr_testing::MicroGuest;
 use ktstr_vmm::{CpuRegisters, Exit, Gpa, GuestMemory, Instants, MachineBackend, MachineError, StartError, TcgBackend};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -243,4 +245,27 @@ fn says_why_there_are_none() {
     let reason = reason(&mut *machine);
     assert!(reason.contains("does not show where its CPUs have had a turn"), "{reason}");
     assert_eq!(machine.wait(PATIENCE).expect("can be watched"), Some(Exit::Guest { code: 0 }));
+}
+
+#[test]
+fn a_guest_finds_what_the_host_wrote_where_it_stood() {
+    if on_kvm() {
+        return;
+    }
+    let guest = micro_guest::save_then(&micro_guest::add_to_kept());
+    let save = prepared(&guest, one_cpu(), None).save();
+    let exit = |value: u32| {
+        let prepared = prepared(&guest, one_cpu(), Some(1_000_000)).from(&save);
+        let mut machine = prepared.start();
+        let mut instants = machine.instants().expect("has some");
+        // It stands where it starts.
+        let stands = instants.next(PATIENCE).expect("can be watched").expect("stands");
+        machine.memory().write(Gpa(KEPT.into()), &value.to_le_bytes()).expect("writes");
+        drop(stands);
+        drop(instants);
+        machine.wait(PATIENCE).expect("can be watched")
+    };
+    for value in [77, KEPT_VALUE, 5] {
+        assert_eq!(exit(value), Some(Exit::Guest { code: (value as u8 & 0x7f) + 1 }), "{value}");
+    }
 }

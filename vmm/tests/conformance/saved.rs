@@ -107,6 +107,20 @@ fn clones_that_run_together_do_not_see_each_other() {
 }
 
 #[test]
+fn what_the_host_writes_stays_with_the_machine() {
+    for clock in clocks() {
+        let saver = Saver::new(&micro_guest::count(), clock);
+        let (first, second) = (saver.clone(), saver.clone());
+        let (first, second) = (first.start(), second.start());
+        first.memory().write(KEPT_AT, &77u64.to_le_bytes()).expect("writes");
+        let kept = |machine: &dyn Machine| machine.memory().read_u64(KEPT_AT).expect("reads");
+        assert_eq!((kept(&*first), kept(&*second)), (77, u64::from(KEPT_VALUE)));
+        drop(first);
+        assert_eq!(word(&saver.save, KEPT), KEPT_VALUE, "it came into the save");
+    }
+}
+
+#[test]
 fn it_can_be_paused_looked_at_and_stopped() {
     let saver = Saver::with(&micro_guest::count(), Topology::new(1, 2, 2, 1).expect("can be"), Clock::Real);
     let prepared = saver.clone();

@@ -7,11 +7,13 @@
 //!   0x008    version           host, before go
 //!   0x010    payload bytes     host, before go
 //!   0x018    ring bytes        host, before go
-//!   0x020    go                host, last: from here on the host writes nothing but to a terminal
+//!   0x020    go                host, last: from here on the host writes nothing but the word below, and to a terminal
 //!   0x040    heartbeat         guest
 //!   0x048    ring claim        guest: end of what it is writing or has written
 //!   0x050    ring head         guest: end of what it has written
 //!   0x058    dropped           guest: events that no frame could hold
+//!   0x060    ops wanted        guest: how many of the host's ops it has come to; it waits until that many are done
+//!   0x068    ops done          host
 //! 0x0001000  payload           host, before go
 //! 0x1fc0000  terminal          both, at any time; only in a machine with a shell
 //! 0x2000000  ring              guest
@@ -40,7 +42,7 @@ pub const RING_BYTES: usize = WINDOW_BYTES - RING_OFFSET;
 /// `ktstrwin`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"ktstrwin");
 /// Version of everything that this crate describes; the two ends must agree.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 /// Value of the go word once the guest may read the payload.
 pub const GO: u64 = u64::from_le_bytes(*b"go go go");
 
@@ -56,6 +58,8 @@ pub(crate) const AT_HEARTBEAT: usize = 0x040;
 pub(crate) const AT_RING_CLAIM: usize = 0x048;
 pub(crate) const AT_RING_HEAD: usize = 0x050;
 pub(crate) const AT_DROPPED: usize = 0x058;
+pub(crate) const AT_OPS_WANTED: usize = 0x060;
+pub(crate) const AT_OPS_DONE: usize = 0x068;
 
 /// The guest adds one to its heartbeat each time that so much guest time has passed.
 pub const HEARTBEAT_NANOS: u64 = 100_000_000;

@@ -1,8 +1,8 @@
 //! The window as a whole: made by the host, found by the guest, and the words of its header.
 
 use crate::layout::{
-    AT_DROPPED, AT_GO, AT_HEARTBEAT, AT_MAGIC, AT_PAYLOAD_BYTES, AT_RING_BYTES, AT_VERSION, GO, HEADER_BYTES, MAGIC,
-    PAYLOAD_OFFSET, RING_BYTES, RING_OFFSET, TERMINAL_OFFSET, VERSION, WINDOW_BYTES,
+    AT_DROPPED, AT_GO, AT_HEARTBEAT, AT_MAGIC, AT_OPS_DONE, AT_OPS_WANTED, AT_PAYLOAD_BYTES, AT_RING_BYTES, AT_VERSION,
+    GO, HEADER_BYTES, MAGIC, PAYLOAD_OFFSET, RING_BYTES, RING_OFFSET, TERMINAL_OFFSET, VERSION, WINDOW_BYTES,
 };
 use crate::mapping::Mapping;
 use rustix::fs::FallocateFlags;
@@ -129,7 +129,7 @@ impl Window {
         Ok(())
     }
 
-    /// The guest may go on. The last thing that the host ever writes.
+    /// The guest may go on. The host writes nothing behind that but how many of its ops are done.
     pub fn go(&self) {
         self.mapping.store(AT_GO, GO);
     }
@@ -173,6 +173,26 @@ impl Window {
     pub fn dropped(&self) -> u64 {
         self.mapping.load(AT_DROPPED)
     }
+
+    /// The guest has come to so many of the host's ops.
+    pub fn want_ops(&self, count: u64) {
+        self.mapping.store(AT_OPS_WANTED, count);
+    }
+
+    /// How many of the host's ops the guest has come to, as it says.
+    pub fn ops_wanted(&self) -> u64 {
+        self.mapping.load(AT_OPS_WANTED)
+    }
+
+    /// The host has done so many ops.
+    pub fn ops_are_done(&self, count: u64) {
+        self.mapping.store(AT_OPS_DONE, count);
+    }
+
+    /// How many ops the host has done. For the guest: the host counts for itself, since the guest can write here.
+    pub fn ops_done(&self) -> u64 {
+        self.mapping.load(AT_OPS_DONE)
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +219,9 @@ pub(crate) mod tests {
         assert!(guest.is_go());
         guest.beat();
         guest.beat();
-        assert_eq!(host.beats(), 2);
+        guest.want_ops(7);
+        host.ops_are_done(6);
+        assert_eq!((host.beats(), host.ops_wanted(), guest.ops_done()), (2, 7, 6));
         use std::os::unix::fs::MetadataExt;
         assert!(file.metadata().expect("there").blocks() * 512 < 4 << 20, "the file is sparse");
     }
@@ -213,7 +235,7 @@ pub(crate) mod tests {
         window.mapping.store(AT_VERSION, 9);
         assert_eq!(
             refusal(),
-            "the window is of version 9, this program knows version 2; build both from the same source"
+            "the window is of version 9, this program knows version 3; build both from the same source"
         );
         window.mapping.store(AT_VERSION, VERSION);
         window.mapping.store(AT_PAYLOAD_BYTES, u64::MAX);

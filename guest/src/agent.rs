@@ -24,8 +24,10 @@ use std::sync::atomic::Ordering;
 const AGENT_PRIORITY: u8 = 99;
 /// Guest time in which a cgroup has to freeze or thaw, or to be empty.
 const CGROUP_NS_MAX: u64 = 10_000_000_000;
+/// Guest time in which the host has to do an op: it looks every 10 s at the latest.
+const HOST_NS_MAX: u64 = 30_000_000_000;
 /// Between two looks whether it has.
-const CGROUP_POLL_NS: u64 = 500_000;
+const POLL_NS: u64 = 500_000;
 
 /// Carries out `plan` and sends everything up to [`What::Finished`].
 ///
@@ -131,6 +133,7 @@ impl Agent<'_> {
             Action::StartScheduler { args } => {
                 self.under_test.start_again(args.as_deref(), &mut self.workers, self.reporter)
             }
+            Action::Host { op } => self.host_op(*op),
             Action::SchedulerCommand { args } => self.under_test.command(args, &mut self.workers, self.reporter),
         }
     }
@@ -144,7 +147,7 @@ impl Agent<'_> {
     fn remove_cgroup(&mut self, index: u32) -> Result<(), GuestError> {
         self.workers.stop(index, self.plan, self.reporter)?;
         let doing = format!("remove cgroup {}", self.cgroups.name(index));
-        self.wait_for(&doing, "it is still in use", |cgroups| cgroups.try_remove(index))
+        self.wait_for(&doing, "it is still in use", CGROUP_NS_MAX, |agent| agent.cgroups.try_remove(index))
     }
 
     fn freeze(&mut self, index: u32, frozen: bool) -> Result<(), GuestError> {
@@ -155,24 +158,34 @@ impl Agent<'_> {
             "cgroup.events does not say `frozen {}`; a worker that gets no CPU cannot freeze",
             u8::from(frozen)
         );
-        self.wait_for(&doing, &problem, |cgroups| Ok(cgroups.is_frozen(index)? == frozen))
+        self.wait_for(&doing, &problem, CGROUP_NS_MAX, |agent| Ok(agent.cgroups.is_frozen(index)? == frozen))
+    }
+
+    /// What the host does then, it records itself.
+    fn host_op(&mut self, op: u32) -> Result<(), GuestError> {
+        self.reporter.send(What::HostOp { op })?;
+        let count = u64::from(op) + 1;
+        self.reporter.want_ops(count);
+        let doing = format!("wait for op {op} of the host");
+        self.wait_for(&doing, "it is not done", HOST_NS_MAX, |agent| Ok(agent.reporter.ops_done() >= count))
     }
 
     fn wait_for(
         &mut self,
         doing: &str,
         problem: &str,
-        mut done: impl FnMut(&Cgroups) -> Result<bool, GuestError>,
+        longest: u64,
+        mut done: impl FnMut(&mut Self) -> Result<bool, GuestError>,
     ) -> Result<(), GuestError> {
-        let deadline = clock::now() + CGROUP_NS_MAX;
-        while !done(&self.cgroups)? {
+        let deadline = clock::now() + longest;
+        while !done(self)? {
             if clock::now() > deadline {
-                return Err(GuestError::new(doing, format!("after {} {problem}", Nanos(CGROUP_NS_MAX))));
+                return Err(GuestError::new(doing, format!("after {} {problem}", Nanos(longest))));
             }
             if !self.look()? {
                 break;
             }
-            self.reporter.wait_until(clock::now() + CGROUP_POLL_NS);
+            self.reporter.wait_until(clock::now() + POLL_NS);
         }
         Ok(())
     }

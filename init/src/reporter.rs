@@ -108,6 +108,16 @@ impl Reporter {
         }
     }
 
+    /// Asks the host for so many of its ops, of which it has done all but the last.
+    pub fn want_ops(&self, count: u64) {
+        self.mapping.window().want_ops(count);
+    }
+
+    /// How many ops the host has done.
+    pub fn ops_done(&self) -> u64 {
+        self.mapping.window().ops_done()
+    }
+
     /// Sleeps until `deadline`, in guest time, or until the next heartbeat is due.
     pub fn nap(&mut self, deadline: u64) {
         self.beat();

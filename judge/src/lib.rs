@@ -10,6 +10,7 @@
 mod checks;
 mod endings;
 mod expected;
+mod host_ops;
 mod hung;
 mod idle;
 mod number;
@@ -59,9 +60,12 @@ pub fn judge(recording: &Recording, checks: &[Check]) -> Judgement {
     let explained = findings.iter().chain(of_scheduler).any(|finding| finding.verdict.is_red());
     // A case that broke off has no data for some checks, and says why already.
     findings.extend(judged.into_iter().filter(|finding| !(explained && finding.cause == Cause::NothingToJudge)));
-    if findings.is_empty() {
+    let ops = host_ops::look(&run, recording);
+    // A value that nothing was expected of is no judgement.
+    if findings.is_empty() && ops.iter().all(|op| op.verdict == Verdict::Pass && op.bound.is_empty()) {
         findings.push(no_checks());
     }
+    findings.extend(ops);
     // Not before: a trace is no judgement.
     findings.extend(trace::look(&run));
     if let Some(expected) = &recording.header.case.expect_failure {

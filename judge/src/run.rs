@@ -35,6 +35,8 @@ pub(crate) struct Run<'a> {
     pub(crate) samples: Samples<'a>,
     /// What the host took from each CPU; empty if it is not known.
     pub(crate) steal: &'a [CpuSteal],
+    /// How many ops of the host the guest has come to.
+    pub(crate) ops_wanted: u32,
     /// Whether the guest did not go on for want of its scheduler.
     pub(crate) broken_off: bool,
     /// Events that do not fit the plan.
@@ -119,6 +121,7 @@ impl<'a> Run<'a> {
             scheduler: case.plan.scheduler.as_ref().map(SchedulerRun::new),
             samples: Samples::of(recording),
             steal: recording.steal(),
+            ops_wanted: 0,
             broken_off: false,
             strays: 0,
             last: None,
@@ -187,6 +190,11 @@ impl<'a> Run<'a> {
             }),
             What::SwitchesEnded(count) => {
                 self.switches_of(count.cpu).is_some_and(|switches| switches.count.replace(*count).is_none())
+            }
+            What::HostOp { op } => {
+                let fits = *op == self.ops_wanted && (*op as usize) < self.case.host_ops.len();
+                self.ops_wanted += u32::from(fits);
+                fits
             }
             // No case has a shell.
             What::ShellExited { .. } => false,

@@ -1,6 +1,6 @@
 //! A case: one run of one machine, everything that decides what it does.
 
-use crate::{Check, ExpectedFailure, MonitorSpec, Placement, Plan, StartMode, Topology};
+use crate::{Check, ExpectedFailure, HostOp, MonitorSpec, Placement, Plan, StartMode, Topology};
 use serde::{Deserialize, Serialize};
 
 /// What runs the machine.
@@ -82,6 +82,9 @@ pub struct Case {
     pub kernel_args: Vec<String>,
     /// What the guest does.
     pub plan: Plan,
+    /// What the host does in the memory of the guest's kernel, where the plan says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_ops: Vec<HostOp>,
     /// What is judged.
     pub checks: Vec<Check>,
     /// The failure that has to happen; none: there must be none.

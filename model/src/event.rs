@@ -99,6 +99,11 @@ pub enum What {
         /// What it has printed last.
         output: Vec<String>,
     },
+    /// The guest waits for an op of the host.
+    HostOp {
+        /// Its number.
+        op: u32,
+    },
 }
 
 /// The machine as the guest's sysfs shows it.

@@ -154,6 +154,11 @@ pub enum Action {
         /// Arguments of this run.
         args: Vec<String>,
     },
+    /// Waits until the host has done an op. They are numbered from 0 over the whole case, in order.
+    Host {
+        /// Its number.
+        op: u32,
+    },
 }
 
 /// What holds for a worker in one segment, for the judge.

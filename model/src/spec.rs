@@ -7,6 +7,7 @@ mod checks;
 
 pub use checks::{ChecksSpec, LatencyBounds, Switch};
 
+use crate::monitor::OfAll;
 use crate::scheduler::SchedulerOp;
 use crate::topology::TopologySpec;
 use crate::units::Nanos;
@@ -285,6 +286,60 @@ pub enum OpSpec {
     Scheduler(SchedulerOp),
     /// Makes the guest fail, to see how that is reported.
     Fault(Fault),
+    /// Reads a variable of a scheduler, by the names of a [`crate::monitor::SeriesSpec`].
+    ReadMap {
+        /// Name of the map.
+        map: String,
+        /// Path to a number in the value.
+        #[serde(default)]
+        field: String,
+        /// Key of the element.
+        key: Option<u64>,
+        /// What is taken of several numbers.
+        of_all: Option<OfAll>,
+        /// What it has to be.
+        expect: Option<i128>,
+    },
+    /// Writes it; of a map with a value for each CPU, or without a `key`, all of them.
+    WriteMap {
+        /// Name of the map.
+        map: String,
+        /// Path to a number in the value.
+        #[serde(default)]
+        field: String,
+        /// Key of the element.
+        key: Option<u64>,
+        /// What it becomes.
+        value: i128,
+    },
+    /// Reads a variable of the kernel, by the names of a [`crate::host_op::KernelVariable`].
+    ReadKernel {
+        /// Its symbol.
+        symbol: String,
+        /// Path to a number in it.
+        #[serde(default)]
+        field: String,
+        /// Its type, where BTF does not say it.
+        of_type: Option<String>,
+        /// Of which CPU.
+        cpu: Option<u32>,
+        /// What it has to be.
+        expect: Option<i128>,
+    },
+    /// Writes it.
+    WriteKernel {
+        /// Its symbol.
+        symbol: String,
+        /// Path to a number in it.
+        #[serde(default)]
+        field: String,
+        /// Its type, where BTF does not say it.
+        of_type: Option<String>,
+        /// Of which CPU.
+        cpu: Option<u32>,
+        /// What it becomes.
+        value: i128,
+    },
 }
 
 /// A failure of the guest on purpose.

@@ -114,6 +114,8 @@ pub enum Cause {
     Emulator,
     /// The guest's messages to the host were damaged or lost.
     Channel,
+    /// An op of the host could not be done, or did not read what was expected.
+    Op,
     /// What was traced did not fit into the kernel's buffers.
     Trace,
     /// The host: disk full, no memory, missing files.
@@ -171,6 +173,7 @@ impl Cause {
             Self::Topology => "topology",
             Self::Emulator => "emulator",
             Self::Channel => "channel",
+            Self::Op => "op",
             Self::Trace => "trace",
             Self::Host => "host",
             Self::HostSteal => "host steal",
@@ -222,6 +225,7 @@ impl Cause {
             | Self::Topology
             | Self::Emulator
             | Self::Channel
+            | Self::Op
             | Self::Trace
             | Self::Host
             | Self::HostSteal
@@ -233,8 +237,16 @@ impl Cause {
 
     /// Whether it is a failure of what is tested, which a test can expect.
     pub fn is_failure(self) -> bool {
-        let of_the_guest =
-            [Self::Check, Self::Panic, Self::Hang, Self::TripleFault, Self::Reboot, Self::PowerOff, Self::WorkerDied];
+        let of_the_guest = [
+            Self::Check,
+            Self::Op,
+            Self::Panic,
+            Self::Hang,
+            Self::TripleFault,
+            Self::Reboot,
+            Self::PowerOff,
+            Self::WorkerDied,
+        ];
         self.is_of_scheduler() || of_the_guest.contains(&self)
     }
 }

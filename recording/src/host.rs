@@ -1,6 +1,7 @@
 //! What the host saw of a machine. None of it is part of what a replay is compared by.
 
 pub use ktstr_channel::layout::{EXIT_FAILED, EXIT_FINISHED, EXIT_NO_WINDOW};
+use ktstr_model::host_op::HostOpResult;
 use ktstr_model::{Dump, GuestNanos};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -62,6 +63,15 @@ pub enum HostEvent {
         series: String,
         /// Why not: `.bss` has no such variable.
         problem: String,
+    },
+    /// An op of the host was done, or could not be, while the guest waited.
+    Op {
+        /// Its number.
+        op: u32,
+        /// When, in guest time; none: the kernel was not found.
+        at: Option<GuestNanos>,
+        /// What became of it.
+        result: HostOpResult,
     },
 }
 

@@ -29,6 +29,7 @@ fn case() -> Case {
         monitor: None,
         kernel_args: vec![],
         plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
+        host_ops: vec![],
         checks: vec![],
         expect_failure: None,
         inputs: vec![input("kernel", "aa"), input("snapshot", "bb")],

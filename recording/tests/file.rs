@@ -21,6 +21,7 @@ fn header() -> Header {
         monitor: None,
         kernel_args: vec![],
         plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
+        host_ops: vec![],
         checks: vec![],
         expect_failure: None,
         inputs: vec![],

@@ -1,10 +1,11 @@
 //! From a declaration to its cases: topologies × flag profiles × seeds, each with a plan in which nothing is left to choose.
 //!
 //! `TestSpec ──cases──▶ [Case]`; `cpusets` turns cpuset and affinity declarations into CPU numbers, `timeline` plays the
-//! scenario through once to know which cgroups and workers are alive when, `samples` says what is sampled, and `limits` holds the ranges of plain
-//! numbers.
+//! scenario through once to know which cgroups and workers are alive when, `samples` says what is sampled, `host_ops` what the
+//! host does in the middle of it, and `limits` holds the ranges of plain numbers.
 
 mod cpusets;
+mod host_ops;
 mod limits;
 mod samples;
 mod timeline;
@@ -64,9 +65,10 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
         }
         let placement = Placement { pin_cpus: spec.pin_cpus, huge_pages: spec.huge_pages };
         placement.check(backend, &topology, &path)?;
-        let plan = timeline::plan(spec, &topology)?;
+        let (plan, host_ops) = timeline::plan(spec, &topology)?;
         let checks = checks(spec, limits_cpus(&plan, &topology));
         samples::checks(spec, monitor.as_ref(), &checks)?;
+        host_ops::are_possible(&host_ops, monitor.as_ref())?;
         let machine = ClockOfMachine { backend, clock: *clock, cpus: topology.cpus() };
         limits::above_floors(&checks, machine, &path)?;
         for (profile, seed) in profiles.iter().flat_map(|profile| seeds.iter().map(move |seed| (profile, seed))) {
@@ -84,6 +86,7 @@ pub fn cases(spec: &TestSpec, facts: &Facts) -> Result<Vec<Case>, FieldError> {
                 monitor: monitor.clone(),
                 kernel_args: spec.kernel_args.clone(),
                 plan: Plan { seed: *seed, scheduler: profile.scheduler.clone(), ..plan.clone() },
+                host_ops: host_ops.clone(),
                 checks: checks.clone(),
                 expect_failure: spec.expect_failure.clone(),
                 inputs,

@@ -1,29 +1,24 @@
 //! Plays a scenario through once: which cgroups and workers are alive when, and what each worker may do in each hold.
 
 use super::under_test::UnderTest;
-use super::{cpusets, limits};
+use super::{cpusets, host_ops, limits};
 use crate::field::nearest;
 use crate::plan::{Action, CgroupPlan, GroupPlan, StepPlan, WorkerExpectation, SEGMENTS_MAX, WORKERS_MAX};
 use crate::spec::{CgroupSpec, HoldSpec, OpSpec, StepSpec, TestSpec, WorkersSpec};
-use crate::{CpuSet, FieldError, Nanos, Plan, Topology};
+use crate::{CpuSet, FieldError, HostOp, Nanos, Plan, Topology};
 
-/// The plan of a scenario on a topology, with seed 0.
-pub(super) fn plan(spec: &TestSpec, topology: &Topology) -> Result<Plan, FieldError> {
+/// The plan of a scenario on a topology, with seed 0, and what the host does in it.
+pub(super) fn plan(spec: &TestSpec, topology: &Topology) -> Result<(Plan, Vec<HostOp>), FieldError> {
     let under_test = if spec.scheduler.is_some() { UnderTest::There } else { UnderTest::None };
     let mut timeline = Timeline::new(topology, under_test);
     let mut steps = Vec::new();
     for (i, step) in spec.scenario.iter().enumerate() {
+        timeline.number = i as u32;
         timeline.step(step, &format!("scenario[{i}]"))?;
         steps.push(StepPlan { actions: std::mem::take(&mut timeline.actions) });
     }
-    Ok(Plan {
-        seed: 0,
-        cgroups: timeline.cgroups,
-        groups: timeline.groups,
-        steps,
-        trace: spec.trace.clone(),
-        scheduler: None,
-    })
+    let Timeline { cgroups, groups, host_ops, .. } = timeline;
+    Ok((Plan { seed: 0, cgroups, groups, steps, trace: spec.trace.clone(), scheduler: None }, host_ops))
 }
 
 /// A cgroup that exists at this point of the scenario.
@@ -51,6 +46,9 @@ struct Timeline<'a> {
     live_groups: Vec<LiveGroup>,
     online: CpuSet,
     under_test: UnderTest,
+    /// Index of the step.
+    number: u32,
+    host_ops: Vec<HostOp>,
     actions: Vec<Action>,
     segments: u32,
     workers: u32,
@@ -66,6 +64,8 @@ impl<'a> Timeline<'a> {
             live_groups: Vec::new(),
             online: topology.all_cpus(),
             under_test,
+            number: 0,
+            host_ops: Vec::new(),
             actions: Vec::new(),
             segments: 0,
             workers: 0,
@@ -148,6 +148,14 @@ impl<'a> Timeline<'a> {
             OpSpec::CpuOnline(list) => self.set_online(list, true, &format!("{path}.cpu_online"))?,
             OpSpec::Scheduler(op) => self.actions.extend(self.under_test.op(op, &format!("{path}.scheduler"))?),
             OpSpec::Fault(fault) => self.actions.push(Action::Fault(*fault)),
+            OpSpec::ReadMap { .. }
+            | OpSpec::WriteMap { .. }
+            | OpSpec::ReadKernel { .. }
+            | OpSpec::WriteKernel { .. } => {
+                let op = host_ops::host_op(op, self.number, path, self.topology)?;
+                self.actions.push(Action::Host { op: self.host_ops.len() as u32 });
+                self.host_ops.push(op);
+            }
         }
         Ok(())
     }

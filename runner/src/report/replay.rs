@@ -205,6 +205,7 @@ fn told(event: &Event) -> String {
         What::BrokenOff => "the guest does not go on".into(),
         What::ShellExited { status } => format!("the shell ended with wait status {status}"),
         What::SchedExtDump { line } => format!("the kernel dumps {line:?}"),
+        What::HostOp { op } => format!("the guest waits for op {op} of the host"),
         What::SchedulerCommand { args, .. } => format!("the scheduler's program has run with {args:?}"),
     };
     format!("{what}, at {}", seconds(event.at))

@@ -264,6 +264,7 @@ impl Reader {
             monitor: None,
             kernel_args: vec![],
             plan: self.plan,
+            host_ops: vec![],
             checks: vec![],
             expect_failure: None,
             inputs: vec![],

@@ -22,6 +22,7 @@ fn recording(events: &[Event], console: &str, ending: Option<Ending>) -> Recordi
         monitor: None,
         kernel_args: vec![],
         plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
+        host_ops: vec![],
         checks: vec![],
         expect_failure: None,
         inputs: vec![],

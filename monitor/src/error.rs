@@ -34,7 +34,7 @@ impl KernelError {
     }
 }
 
-/// Something in a kernel that cannot be read.
+/// Something in a kernel that cannot be read, or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Nothing is mapped there.
@@ -73,9 +73,42 @@ pub enum ReadError {
         /// The most that can be.
         most: u64,
     },
+    /// There is no such map.
+    #[error("there is no BPF map `{name}`{}", hint(.near))]
+    NoMap {
+        /// Its name.
+        name: String,
+        /// Maps with names that are like it.
+        near: Vec<String>,
+    },
+    /// A map has no such element.
+    #[error("map {map} has no such element")]
+    NoElement {
+        /// Its name.
+        map: String,
+    },
+    /// A number is too large or too small for its field.
+    #[error("`{field}` cannot be {number}: it holds {least} to {most}")]
+    NoRoom {
+        /// Path of the field.
+        field: String,
+        /// The number.
+        number: i128,
+        /// The least that it can be.
+        least: i128,
+        /// The most that it can be.
+        most: i128,
+    },
     /// The guest changed it again and again while it was read.
     #[error("{0} was another one each time that it was read")]
     Torn(&'static str),
+}
+
+fn hint(near: &[String]) -> String {
+    if near.is_empty() {
+        return String::new();
+    }
+    format!("; there is `{}`", near.join("`, `"))
 }
 
 impl ReadError {

@@ -179,6 +179,22 @@ impl Kernel {
         Ok(())
     }
 
+    /// Writes `from` to the bytes from `at`.
+    ///
+    /// # Errors
+    /// A part of the range is not mapped, not in memory, or cannot be written.
+    pub fn write(&self, at: Gva, from: &[u8]) -> Result<(), ReadError> {
+        let (mut at, mut rest) = (at, from);
+        while !rest.is_empty() {
+            let (physical, left) = self.locate(at)?.ok_or(ReadError::Unmapped(at))?;
+            let (now, later) = rest.split_at(rest.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+            self.memory.overwrite(physical, now)?;
+            at = at.plus(now.len() as u64);
+            rest = later;
+        }
+        Ok(())
+    }
+
     /// The word at `at`.
     ///
     /// # Errors

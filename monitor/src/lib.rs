@@ -8,8 +8,10 @@
 //! kernel        image + memory: virtual reads, symbols where they are, per-CPU variables
 //! object        fields by path; several fields with one read
 //! runqueue, task, scx, bpf, clock, unwind   one subsystem each, with the kernel's own names
-//! series        a scheduler's variables by the names of maps and fields
+//! map_variables a scheduler's variables by the names of maps and fields
+//! series        those that are sampled
 //! sampler       all of it as a sample, again and again
+//! ops           single reads and writes, in the middle of a case
 //! ```
 //!
 //! Everything that is read is an allegation: walks are bounded, lists are believed only where nodes point back, numbers that cannot be are
@@ -25,7 +27,9 @@ mod error;
 mod image;
 mod kernel;
 mod list;
+mod map_variables;
 mod object;
+mod ops;
 mod page_table;
 mod runqueue;
 mod sampler;
@@ -49,6 +53,7 @@ pub use image::{Image, ImageError};
 pub use kernel::Kernel;
 pub use list::End;
 pub use object::Object;
+pub use ops::check;
 pub use page_table::{Format, Gva, Mapping, AARCH64_16K, AARCH64_4K, AARCH64_64K, X86_64_4_LEVELS, X86_64_5_LEVELS};
 pub use runqueue::{Current, Runqueue, Runqueues, ScxRunqueue};
 pub use sampler::Sampler;

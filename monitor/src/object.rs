@@ -52,6 +52,30 @@ impl Object<'_> {
     /// # Errors
     /// Its memory cannot be read.
     pub fn value(&self, field: &Field, name: &str) -> Result<Value, ReadError> {
+        Ok(self.btf.decode(&field.shape, &self.content(field, name)?.1))
+    }
+
+    /// The number in a field that was looked up before; `name` is for messages.
+    ///
+    /// # Errors
+    /// It is no number, or its memory cannot be read.
+    pub fn number(&self, field: &Field, name: &str) -> Result<i128, ReadError> {
+        self.value(field, name)?.number().ok_or_else(|| no_number(name))
+    }
+
+    /// Puts a number into a field that was looked up before; `name` is for messages. Bits around a bit field stay as they were read.
+    ///
+    /// # Errors
+    /// The field is no number or has no room for this one, or its memory cannot be read or written.
+    pub fn set(&self, field: &Field, name: &str, number: i128) -> Result<(), ReadError> {
+        has_room(field, name, number)?;
+        let (at, mut content) = self.content(field, name)?;
+        field.shape.encode(number, &mut content);
+        self.kernel.write(at, &content)
+    }
+
+    /// Where a field is, and its bytes.
+    fn content(&self, field: &Field, name: &str) -> Result<(Gva, Vec<u8>), ReadError> {
         let at = self.follow(field, name)?;
         let bytes = field.shape.bytes(self.btf).unwrap_or(u64::MAX);
         if bytes > VALUE_BYTES_MAX {
@@ -59,7 +83,7 @@ impl Object<'_> {
         }
         let mut content = vec![0; bytes as usize];
         self.kernel.read(at, &mut content)?;
-        Ok(self.btf.decode(&field.shape, &content))
+        Ok((at, content))
     }
 
     /// A field as an unsigned word; of a negative number its bits.
@@ -67,9 +91,7 @@ impl Object<'_> {
     /// # Errors
     /// As [`Object::field`]; or it is no number.
     pub fn word(&self, path: &str) -> Result<u64, ReadError> {
-        let problem = "it is no number".to_owned();
-        let no_number = || FieldError::Misfit { path: path.to_owned(), problem };
-        Ok(self.field(path)?.number().ok_or_else(no_number)? as u64)
+        Ok(self.field(path)?.number().ok_or_else(|| no_number(path))? as u64)
     }
 
     /// Where one of its fields is.
@@ -90,6 +112,19 @@ impl Object<'_> {
         }
         Ok(at.plus(field.offset))
     }
+}
+
+fn no_number(path: &str) -> ReadError {
+    ReadError::Field(FieldError::Misfit { path: path.into(), problem: "it is no number of at most 8 bytes".into() })
+}
+
+/// Whether a field can hold a number.
+pub(crate) fn has_room(field: &Field, name: &str, number: i128) -> Result<(), ReadError> {
+    let range = field.shape.range().ok_or_else(|| no_number(name))?;
+    if range.contains(&number) {
+        return Ok(());
+    }
+    Err(ReadError::NoRoom { field: name.into(), number, least: *range.start(), most: *range.end() })
 }
 
 /// Some fields of one type and the bytes from the first to the last of them.

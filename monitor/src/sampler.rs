@@ -8,6 +8,7 @@ use crate::error::{KernelError, ReadError};
 use crate::image::Image;
 use crate::kernel::Kernel;
 use crate::list::End;
+use crate::map_variables::MapVariables;
 use crate::page_table::Gva;
 use crate::runqueue::{Runqueue, Runqueues};
 use crate::scx::Scx;
@@ -32,6 +33,8 @@ pub struct Sampler {
     domains: Option<Domains>,
     scx: Option<Scx>,
     series: Series,
+    /// For ops; none: there was none yet.
+    variables: Option<MapVariables>,
     problems: Vec<SeriesProblem>,
     absent: Vec<String>,
     interval: Nanos,
@@ -92,6 +95,7 @@ impl Sampler {
             domains,
             scx,
             series: Series::new(spec.series.clone(), maps),
+            variables: None,
             problems: Vec::new(),
             absent,
             interval: spec.interval,
@@ -113,6 +117,11 @@ impl Sampler {
     /// The kernel that is looked at.
     pub(crate) fn kernel(&self) -> &Kernel {
         &self.kernel
+    }
+
+    /// For ops.
+    pub(crate) fn kernel_and_variables(&mut self) -> (&Kernel, &mut Option<MapVariables>) {
+        (&self.kernel, &mut self.variables)
     }
 
     /// What this kernel lacks.

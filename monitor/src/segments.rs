@@ -10,6 +10,14 @@ pub trait Memory: Send + Sync {
     /// A part of the range is no memory, or the host cannot read it.
     fn read(&self, at: Gpa, into: &mut [u8]) -> Result<(), MemoryError>;
 
+    /// Writes `from` to the bytes from `at`. Not every memory can be written.
+    ///
+    /// # Errors
+    /// A part of the range is no memory, or cannot be written.
+    fn overwrite(&self, at: Gpa, _from: &[u8]) -> Result<(), MemoryError> {
+        Err(MemoryError::ReadOnly { at })
+    }
+
     /// Where there is memory, as start and bytes.
     fn ranges(&self) -> Vec<(Gpa, u64)>;
 }
@@ -17,6 +25,10 @@ pub trait Memory: Send + Sync {
 impl Memory for GuestMemory {
     fn read(&self, at: Gpa, into: &mut [u8]) -> Result<(), MemoryError> {
         Self::read(self, at, into)
+    }
+
+    fn overwrite(&self, at: Gpa, from: &[u8]) -> Result<(), MemoryError> {
+        Self::write(self, at, from)
     }
 
     fn ranges(&self) -> Vec<(Gpa, u64)> {

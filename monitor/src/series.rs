@@ -1,28 +1,18 @@
-//! Variables of a scheduler, by the names of its maps and fields: `SeriesSpec ──values──▶ SeriesValue`.
+//! Variables of a scheduler that are sampled: `SeriesSpec ──values──▶ SeriesValue`.
 
 use crate::bpf::{Map, Maps};
 use crate::error::ReadError;
 use crate::kernel::Kernel;
-use crate::page_table::Gva;
-use ktstr_btf::{Btf, Field, FieldError, Shape};
-use ktstr_model::monitor::{OfAll, SeriesSpec};
+use crate::map_variables::MapVariables;
+use ktstr_model::monitor::SeriesSpec;
 use ktstr_model::sample::SeriesValue;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Sections of an object, whose maps are named after the object, too.
-const SECTIONS: [&str; 3] = ["bss", "data", "rodata"];
-/// The kernel keeps so many bytes of a map's name.
-const NAME_BYTES: usize = 15;
+use std::collections::BTreeSet;
 
 /// The series of a case.
 pub(crate) struct Series {
     specs: Vec<SeriesSpec>,
     /// None: this kernel has no maps, or nobody asks.
-    maps: Option<Maps>,
-    /// By the number of a map: the types of its object.
-    types: BTreeMap<u32, Option<Btf>>,
-    /// By the number of a map and that of a series.
-    fields: BTreeMap<(u32, usize), Field>,
+    variables: Option<MapVariables>,
     /// Those of which it was said why they cannot be read.
     told: BTreeSet<usize>,
 }
@@ -39,22 +29,22 @@ pub struct SeriesProblem {
 impl Series {
     /// `None` in place of the maps: there are none.
     pub(crate) fn new(specs: Vec<SeriesSpec>, maps: Option<Maps>) -> Self {
-        Self { specs, maps, types: BTreeMap::new(), fields: BTreeMap::new(), told: BTreeSet::new() }
+        Self { specs, variables: maps.map(MapVariables::new), told: BTreeSet::new() }
     }
 
     /// The values, in the order of the series, and how many could not be read though they are there. What a series lacks is told once.
     pub(crate) fn values(&mut self, kernel: &Kernel) -> (Vec<SeriesValue>, u32, Vec<SeriesProblem>) {
-        let all = match &self.maps {
-            Some(maps) if !self.specs.is_empty() => maps.all(kernel).ok(),
+        let Self { specs, variables, told } = self;
+        let all = match variables {
+            Some(variables) if !specs.is_empty() => variables.all(kernel).ok(),
             _ => None,
         };
         let (mut torn, mut problems) = (0, Vec::new());
-        let values = (0..self.specs.len()).map(|index| {
-            match all.as_ref().map(|all| self.value(kernel, all, index)) {
+        let values = specs.iter().enumerate().map(|(index, spec)| {
+            match all.as_ref().map(|all| value(variables.as_mut(), kernel, all, spec)) {
                 Some(Ok(value)) => return value,
-                Some(Err(error @ ReadError::Field(_))) if self.told.insert(index) => {
-                    let series = self.specs.get(index).map(|spec| spec.name.clone()).unwrap_or_default();
-                    problems.push(SeriesProblem { series, problem: error.to_string() });
+                Some(Err(error @ ReadError::Field(_))) if told.insert(index) => {
+                    problems.push(SeriesProblem { series: spec.name.clone(), problem: error.to_string() });
                 }
                 Some(Err(ReadError::Field(_))) => {}
                 Some(Err(_)) | None => torn += 1,
@@ -63,92 +53,18 @@ impl Series {
         });
         (values.collect(), torn, problems)
     }
-
-    fn value(&mut self, kernel: &Kernel, all: &[Map], index: usize) -> Result<SeriesValue, ReadError> {
-        let Self { specs, maps: Some(maps), types, fields, .. } = self else { return Ok(SeriesValue::NoMap) };
-        let Some(spec) = specs.get(index) else { return Ok(SeriesValue::NoMap) };
-        // A scheduler that was started again has the newer one.
-        let Some(map) = all.iter().rev().find(|map| is_named(map, &spec.map)) else { return Ok(SeriesValue::NoMap) };
-        let types = match types.get(&map.id) {
-            Some(types) => types,
-            None => types.entry(map.id).or_insert(maps.types(kernel, map)?),
-        };
-        let field = match fields.get(&(map.id, index)) {
-            Some(field) => field,
-            None => fields.entry((map.id, index)).or_insert(field(map, types.as_ref(), &spec.field)?),
-        };
-        let cpus = if map.is_per_cpu() { kernel.cpus() } else { 1 };
-        let mut numbers = Vec::new();
-        for place in places(kernel, maps, map, spec)? {
-            for cpu in 0..cpus {
-                let at = if map.is_per_cpu() { kernel.of_cpu(place, cpu)? } else { place };
-                let types = types.as_ref().unwrap_or(kernel.btf());
-                let value = kernel.object_of(types, map.value_type, at).value(field, &spec.field)?;
-                numbers.push(value.number().ok_or_else(|| misfit(&spec.field, "it is no number"))?);
-            }
-        }
-        let one = match spec.of_all {
-            Some(OfAll::Min) => numbers.iter().min().copied(),
-            Some(OfAll::Max) => numbers.iter().max().copied(),
-            Some(OfAll::Sum) | None => {
-                numbers.into_iter().reduce(|sum, one| (sum + one).clamp(i64::MIN.into(), u64::MAX.into()))
-            }
-        };
-        Ok(one.map_or(SeriesValue::NoElement, SeriesValue::Number))
-    }
 }
 
-fn is_section(name: &str) -> bool {
-    SECTIONS.contains(&name)
-}
-
-fn is_named(map: &Map, name: &str) -> bool {
-    match map.name.rsplit_once('.') {
-        Some((_, section)) if is_section(name) => section == name,
-        _ => !is_section(name) && map.name.as_bytes() == name.as_bytes().get(..NAME_BYTES).unwrap_or(name.as_bytes()),
-    }
-}
-
-fn misfit(path: &str, problem: &str) -> ReadError {
-    ReadError::Field(FieldError::Misfit { path: path.into(), problem: problem.into() })
-}
-
-/// Where the number is in a value of the map.
-fn field(map: &Map, types: Option<&Btf>, path: &str) -> Result<Field, ReadError> {
-    let types = types.filter(|_| map.value_type.0 != 0);
-    let described = match types {
-        Some(types) if !path.is_empty() => return Ok(types.field_of(map.value_type, path)?),
-        Some(types) => types.whole(map.value_type),
-        None => None,
+fn value(
+    variables: Option<&mut MapVariables>,
+    kernel: &Kernel,
+    all: &[Map],
+    spec: &SeriesSpec,
+) -> Result<SeriesValue, ReadError> {
+    let Some(found) = variables.map(|variables| variables.find(kernel, all, spec)).transpose()?.flatten() else {
+        return Ok(SeriesValue::NoMap);
     };
-    // A number that the object does not describe.
-    let plain = || Field {
-        hops: Vec::new(),
-        offset: 0,
-        shape: Shape::Int { bytes: map.value_bytes as u32, signed: false, bits: None },
-    };
-    described
-        .or_else(|| (path.is_empty() && map.value_bytes <= 8).then(plain))
-        .ok_or_else(|| misfit(path, "the object says nothing of the types of its values"))
-}
-
-/// The values that the series is made of.
-fn places(kernel: &Kernel, maps: &Maps, map: &Map, spec: &SeriesSpec) -> Result<Vec<Gva>, ReadError> {
-    let elements = || maps.elements(kernel, map).map(Option::unwrap_or_default);
-    Ok(match spec.key {
-        _ if is_section(&spec.map) => vec![maps.element(kernel, map, 0)?],
-        Some(key) if map.is_array() && key < map.max_entries => vec![maps.element(kernel, map, key)?],
-        Some(_) if map.is_array() => Vec::new(),
-        Some(key) => {
-            let key = key.to_le_bytes();
-            let has_key = |seen: &[u8]| {
-                let (low, above) = key.split_at_checked(seen.len()).unwrap_or((&[], &key));
-                seen == low && above.iter().all(|byte| *byte == 0)
-            };
-            elements()?.into_iter().filter(|element| has_key(&element.key)).map(|element| element.value).collect()
-        }
-        None => elements()?.into_iter().map(|element| element.value).collect(),
-    })
+    Ok(found.read(spec)?.map_or(SeriesValue::NoElement, SeriesValue::Number))
 }
 
 #[cfg(test)]
@@ -157,6 +73,7 @@ mod tests {
     use crate::bpf::tests::{machine, types};
     use crate::bpf::{ARRAY, HASH, PERCPU_ARRAY};
     use crate::testkit::direct;
+    use ktstr_model::monitor::OfAll;
     use ktstr_testing::BtfWriter;
 
     /// Kind and memory of a map; a series, and its value.
@@ -235,7 +152,7 @@ mod tests {
         assert_eq!(value("nr_queued"), (SeriesValue::Number(42), 0, vec![]));
         let problem = "`.bss` has no `nr_queues` (in `nr_queues`); there is `nr_queued`".to_owned();
         assert_eq!(value("nr_queues"), (SeriesValue::Unreadable, 0, vec![problem]));
-        let problem = "`` cannot be read: it is no number".to_owned();
+        let problem = "`` cannot be read: it is no number of at most 8 bytes".to_owned();
         assert_eq!(value(""), (SeriesValue::Unreadable, 0, vec![problem]));
     }
 }

@@ -108,6 +108,11 @@ impl Symbols {
         self.count
     }
 
+    /// All names, for a message.
+    pub(crate) fn names(&self) -> Vec<String> {
+        (0..self.count).filter_map(|index| self.name(index)).collect()
+    }
+
     /// Value of the symbol `name`; of equal names (static functions) the one with the lowest address.
     pub fn find(&self, name: &str) -> Option<Address> {
         let found = partition(self.count, |index| {

@@ -3,7 +3,7 @@
 use crate::backend::{kvm_of_host, BackendArg, Choice, Taken};
 use crate::bazel::TestProtocol;
 use crate::cli::{RunArgs, SelectArgs, TestArgs};
-use crate::execute::{in_full, Executor};
+use crate::execute::{check_ops, in_full, Executor};
 use crate::given::{command_of, given_files, given_kernel, last_words_of, replay_words, snapshots_of, GivenFiles};
 use crate::image::KernelInfo;
 use crate::inputs::{self, Emulator, InputPaths, OriginPaths};
@@ -223,6 +223,10 @@ impl Session {
         };
         let inputs = inputs::load(&paths, scheduler, &self.scratch).map_err(host)?;
         let mut planned = Planned { skip, ..self.plan(&spec, inputs.contents(), &taken).map_err(usage)? };
+        if planned.skip.is_none() {
+            let refused = |error| PlanError::Field { name: planned.name.clone(), error };
+            check_ops(&planned.selected, &inputs).map_err(refused).map_err(usage)?;
+        }
         if spec.expect_failure.is_none() && planned.skip.is_none() {
             planned.warnings.extend(inputs.unattached.iter().cloned());
         }

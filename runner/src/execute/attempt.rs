@@ -1,6 +1,7 @@
 //! One machine from its start to its end, and everything that is seen of it on the way into a recording.
 
 use super::ending::{of_exit, of_silence};
+use super::host_ops::HostOps;
 use super::sampling::Sampling;
 use super::steal::Steal;
 use super::watch::{Silence, Watch};
@@ -106,7 +107,7 @@ impl<'a> Attempt<'a> {
             .prefix("machine-")
             .tempdir_in(self.executor.scratch)
             .map_err(|error| host("make a directory for the machine", &error))?;
-        let window = self.make_window(&directory.path().join("window"))?;
+        let window = Arc::new(self.make_window(&directory.path().join("window"))?);
         let spec = self.machine_spec(backend, directory.path())?;
         let mut machine = match backend.start(&spec) {
             Ok(machine) => machine,
@@ -117,7 +118,7 @@ impl<'a> Attempt<'a> {
             command_line: spec.command_line.clone(),
         })?;
         (self.on_stage)(Stage::Booting);
-        self.look_at(machine.as_mut(), spec.instants.is_some())?;
+        self.look_at(machine.as_mut(), &window, spec.instants.is_some())?;
         let ending = self.follow(machine.as_mut(), &window)?;
         // The last messages and the last lines come with the end.
         self.sampling.end();
@@ -204,10 +205,16 @@ impl<'a> Attempt<'a> {
     }
 
     /// Begins to look at the guest's kernel, if the case asks for that.
-    fn look_at(&mut self, machine: &mut dyn Machine, at_instants: bool) -> Result<(), WriteError> {
+    fn look_at(
+        &mut self,
+        machine: &mut dyn Machine,
+        window: &Arc<Window>,
+        at_instants: bool,
+    ) -> Result<(), WriteError> {
         let Some(spec) = &self.case.monitor else { return Ok(()) };
+        let ops = HostOps::new(&self.case.host_ops, window);
         let sampling = match &self.executor.inputs.image {
-            Some(Ok(image)) => Sampling::start(image.clone(), spec, machine, at_instants),
+            Some(Ok(image)) => Sampling::start(image.clone(), spec, ops, machine, at_instants),
             Some(Err(problem)) => Err(problem.clone()),
             None => Err("its image is not among the inputs of this run".into()),
         };

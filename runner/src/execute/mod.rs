@@ -5,6 +5,7 @@
 
 mod attempt;
 mod ending;
+mod host_ops;
 mod sampling;
 mod steal;
 mod watch;
@@ -15,6 +16,7 @@ use crate::report::Stage;
 use crate::run::{about_the_run, not_run, Outcome};
 use crate::stop::Stop;
 use attempt::Attempt;
+pub(crate) use host_ops::check_ops;
 use ktstr_model::{Case, Cause, Verdict};
 use ktstr_recording::{Header, Recording, WriteError, Writer};
 use ktstr_vmm::MachineBackend;

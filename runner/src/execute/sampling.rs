@@ -4,10 +4,14 @@
 //! instants of guest time, or a timer ──▶ Sampler ──channel──▶ Sampling ──take──▶ host events, samples
 //! ```
 //!
+//! The same thread does the ops that the guest waits for ([`HostOps`]), each behind a sample.
+//!
 //! Under the virtual clock the machine stands still at each look, on a grid of guest time, so that equal runs have equal samples. Elsewhere the
 //! guest runs on meanwhile. A machine that boots is looked at as soon as its kernel has come far enough.
 
+use super::host_ops::HostOps;
 use crate::execute::in_full;
+use ktstr_model::host_op::HostOpResult;
 use ktstr_model::sample::EXIT_ERROR;
 use ktstr_model::{GuestNanos, MonitorSpec, Sample};
 use ktstr_monitor::{dump, Image, Sampler, SeriesProblem};
@@ -52,6 +56,7 @@ struct Watched {
     spec: MonitorSpec,
     /// Where the machine stands still for a look; none: it goes on.
     instants: Option<Instants>,
+    ops: HostOps,
     say: Sender<Seen>,
     ended: Receiver<()>,
 }
@@ -64,6 +69,7 @@ impl Sampling {
     pub(super) fn start(
         image: Arc<Image>,
         spec: &MonitorSpec,
+        ops: HostOps,
         machine: &mut dyn Machine,
         at_instants: bool,
     ) -> Result<Self, String> {
@@ -71,7 +77,7 @@ impl Sampling {
         let (say, seen) = channel();
         let (end, ended) = channel();
         let memory = Arc::new(machine.memory().clone());
-        let watched = Watched { image, memory, spec: spec.clone(), instants, say, ended };
+        let watched = Watched { image, memory, spec: spec.clone(), instants, ops, say, ended };
         let thread = std::thread::Builder::new().name("sampling".into()).spawn(|| watched.look());
         let thread = thread.map_err(|error| format!("no thread to look at the kernel: {error}"))?;
         let thread = Looking { seen, end: Some(end), thread: Some(thread) };
@@ -144,10 +150,13 @@ impl Watched {
             if sampler.is_none() {
                 match Sampler::open(self.image.clone(), self.memory.clone(), &self.spec) {
                     Ok(found) => sampler = Some(self.found(found)),
-                    Err(error) if error.is_early() => problem = in_full(&error),
                     Err(error) => {
                         problem = in_full(&error);
-                        break;
+                        // A guest that waits has a kernel that is up.
+                        self.carry_out(Err(&problem));
+                        if !error.is_early() && self.ops.is_over() {
+                            break;
+                        }
                     }
                 }
             }
@@ -160,6 +169,7 @@ impl Watched {
                 let _ = self.say.send(Seen::Event(HostEvent::SeriesUnreadable { series, problem }));
             }
             let _ = self.say.send(Seen::Sample(at, Box::new(sample)));
+            self.carry_out(Ok((sampler, at)));
             if is_over && !std::mem::replace(&mut dumped, true) {
                 self.dump(instant.as_ref());
             }
@@ -167,6 +177,21 @@ impl Watched {
         if sampler.is_none() {
             let _ = self.say.send(Seen::Event(HostEvent::Unmonitored { problem }));
         }
+    }
+
+    /// The op that the guest waits for, if it does; without a kernel it cannot be done.
+    fn carry_out(&mut self, found: Result<(&mut Sampler, GuestNanos), &str>) {
+        let Self { ops, say, .. } = self;
+        let Some(op) = ops.wanted() else { return };
+        let (at, result) = match found {
+            Ok((sampler, at)) => match sampler.carry_out(op) {
+                Some(result) => (Some(at), result.unwrap_or_else(|error| HostOpResult::Failed(in_full(&error)))),
+                // The machine went away.
+                None => return,
+            },
+            Err(problem) => (None, HostOpResult::Failed(problem.to_owned())),
+        };
+        ops.done(at, result, |event| drop(say.send(Seen::Event(event))));
     }
 
     /// The kernel throws the scheduler out. Registers can be asked for only at an instant: elsewhere the machine goes on meanwhile.

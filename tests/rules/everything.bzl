@@ -83,6 +83,11 @@ SCENARIO = [
         op.scheduler_command(["--switch", "drop=0"]),
         op.scheduler_stop(),
         op.scheduler_start(),
+        op.read_map("bss", expect = 7, field = "victim"),
+        op.read_map("counts", key = 8, of_all = "max"),
+        op.write_map("counts", -1, field = "inner.deep[1]", key = 8),
+        op.read_kernel("runqueues", cpu = 1, expect = 0, field = "curr->pid"),
+        op.write_kernel("jiffies_64", 18446744073709551615, of_type = "u64"),
         op.fault("power_off"),
     ]),
 ]

@@ -293,3 +293,41 @@ OPS = {
         ["scenario[0].ops[1]: no cgroup `beta` is there at this point; there are: "],
     ),
 }
+
+_UNSEEN = "the host has to look at the kernel for this, and monitor is False; leave monitor away"
+
+HOST_OPS = {
+    "CPU": (refusal_of_ops(op.read_kernel("runqueues", cpu = 4)), [_OP + ".read_kernel.cpu: CPU 4 is not on 1n2l2c1t; its CPUs are 0 to 3"]),
+    "can be": (
+        refusal_of_ops(
+            op.read_map("m", expect = -1, field = "a[1]", key = 8, of_all = "sum"),
+            op.write_map("bss", 18446744073709551615, field = "a"),
+            op.read_kernel("runqueues", cpu = 3, field = "curr->pid"),
+            op.write_kernel("scx_root", 0, field = "->x", of_type = "struct scx_sched *"),
+        ),
+        [],
+    ),
+    "fields": (
+        refusal_of_ops(
+            op.read_map("", expect = "7", field = 1, key = -1, of_all = "mean"),
+            op.write_map("rodata", 1, field = "x"),
+            op.write_kernel(None, 1),
+            {"write_map": {"map": "m", "val": 1}},
+        ),
+        [
+            _OP + ".read_map.map: \"\" is not a name",
+            _OP + ".read_map.field: 1 is not a name",
+            _OP + ".read_map.expect: \"7\" is not a number; a whole number of at most 64 bits",
+            _OP + ".read_map.key: -1 is not a key; a whole number of at most 64 bits",
+            _OP + ".read_map.of_all: unknown choice `mean`; did you mean `min`?",
+            "scenario[0].ops[1].write_map.map: rodata is only read: the kernel's verifier has taken its values for constants; a variable that is not `const`",
+            "scenario[0].ops[2].write_kernel: {\"value\": 1} is not an op of the host; such as op.write_kernel(\"…\")",
+            "scenario[0].ops[3].write_map: unknown field `val`; did you mean `value`?",
+            "scenario[0].ops[3].write_map.value: is not there",
+        ],
+    ),
+    "nobody looks": (
+        refusal(monitor = False, scenario = [step(hold = hold.seconds(1), ops = [op.read_map("bss", field = "x")])]),
+        [_OP + ".read_map: " + _UNSEEN],
+    ),
+}

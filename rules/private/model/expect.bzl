@@ -8,7 +8,7 @@ def expect_failure(cause, phase = None, message = None):
     Args:
       cause: of the scheduler under test: `verifier`, `bpf_error`, `runtime_error`, `stall`, `stall_behind_rt`, `unregistered`,
         `user_panic`, `exit`, `signal`, `error_log`, `load_hang`, `attach_hang`, `detach_hang`; of the guest: `panic`, `hang`,
-        `triple_fault`, `reboot`, `power_off`, `worker_died`; of a check: `check`
+        `triple_fault`, `reboot`, `power_off`, `worker_died`; of a check: `check`; of an op that the host does: `op`
       phase: `boot`, `load`, `verify`, `attach`, `run`, `detach` or `finish`; by default any
       message: what stands in the finding, or the name of the check; by default anything
 

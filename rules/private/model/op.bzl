@@ -1,5 +1,7 @@
 """Changes while a test runs."""
 
+load(":topology.bzl", "without_none")
+
 def _add_cgroup(cgroup):
     """Creates a `cgroup(…)` and starts its workers."""
     return {"add_cgroup": cgroup}
@@ -76,6 +78,33 @@ def _scheduler_command(args):
     """Runs the program of the scheduler once more beside it, with these arguments, and waits for its end, which has to be a good one."""
     return {"scheduler": {"command": {"args": args}}}
 
+def _read_map(map, field = None, key = None, of_all = None, expect = None):
+    """Reads a variable of the scheduler from the host, while the guest waits; arguments as of `series(…)`, and `expect`: what it has to be."""
+    return {"read_map": without_none(map = map, field = field, key = key, of_all = of_all, expect = expect)}
+
+def _write_map(map, value, field = None, key = None):
+    """Writes a variable of the scheduler from the host, while the guest waits; of a map with a value for each CPU, or without a `key`, all of them."""
+    return {"write_map": without_none(map = map, field = field, key = key, value = value)}
+
+def _read_kernel(symbol, field = None, cpu = None, of_type = None, expect = None):
+    """Reads a variable of the kernel from the host, while the guest waits.
+
+    Args:
+      symbol: its name, as in /proc/kallsyms
+      field: path to a number in it, such as `"curr->pid"` or, behind a pointer, `"->exit_kind.counter"`; by default the variable itself
+      cpu: whose it is, if each CPU has its own
+      of_type: its type as in C, such as `"u64"` or `"struct scx_sched *"`; the kernel says it of variables that each CPU has
+      expect: what it has to be; by default it is only in the report
+
+    Returns:
+      one of the `ops` of a step
+    """
+    return {"read_kernel": without_none(symbol = symbol, field = field, cpu = cpu, of_type = of_type, expect = expect)}
+
+def _write_kernel(symbol, value, field = None, cpu = None, of_type = None):
+    """Writes a variable of the kernel from the host, while the guest waits; arguments as of `read_kernel`."""
+    return {"write_kernel": without_none(symbol = symbol, field = field, cpu = cpu, of_type = of_type, value = value)}
+
 def _fault(kind):
     """Makes the guest fail on purpose: `"panic"`, `"hang"`, `"reboot"`, `"power_off"`, `"escape"` or `"litter"`."""
     return {"fault": kind}
@@ -89,6 +118,8 @@ op = struct(
     fault = _fault,
     freeze = _freeze,
     move_tasks = _move_tasks,
+    read_kernel = _read_kernel,
+    read_map = _read_map,
     remove_cgroup = _remove_cgroup,
     scheduler_command = _scheduler_command,
     scheduler_replace = _scheduler_replace,
@@ -102,4 +133,6 @@ op = struct(
     stop = _stop,
     swap_cpusets = _swap_cpusets,
     thaw = _thaw,
+    write_kernel = _write_kernel,
+    write_map = _write_map,
 )

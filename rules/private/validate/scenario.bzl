@@ -1,5 +1,6 @@
 """Plays a scenario through once: which cgroups are alive when. What depends on the topology is collected for later."""
 
+load(":host_ops.bzl", "host_op_errors")
 load(":limits.bzl", "cpu_max_errors", "hold_seconds_errors", "integer_errors", "weight_errors", "workers_errors")
 load(":report.bzl", "error", "is_record", "nearest", "out_of_range")
 load(":units.bzl", "interval_errors")
@@ -19,14 +20,17 @@ def play(scenario, scheduler = False):
       scheduler: whether there is a scheduler under test
 
     Returns:
-      a struct: `errors`, and by kind what names CPUs, as pairs of path and declaration: `cpusets`, `affinities`, `online`
+      a struct: `errors`, by kind what names CPUs, as pairs of path and declaration: `cpusets`, `affinities`, `online`, `cpu_lists`, and
+      `hosted`: paths of ops that the host does
     """
     state = struct(
         affinities = [],
         alive = {},
         counts = {"holds": 0, "workers": 0},
+        cpu_lists = [],
         cpusets = [],
         errors = [],
+        hosted = [],
         online = [],
         scheduler = {"declared": scheduler, "there": scheduler},
     )
@@ -135,6 +139,8 @@ def _ops(state, ops, path):
         kind = op.keys()[0] if is_record(op, []) and len(op) == 1 else None
         if kind in _OPS:
             _OPS[kind](state, op[kind], at, "{}.{}".format(at, kind))
+        elif kind in _HOST_OPS:
+            _host_op(state, kind, op[kind], "{}.{}".format(at, kind))
         else:
             state.errors.append(error(at, "{} is not an op".format(repr(op)), "such as op.freeze(\"a\")"))
 
@@ -201,6 +207,14 @@ def _op_fault(state, kind, _, path):
     if kind not in _FAULTS:
         state.errors.append(out_of_range(path, repr(kind), "one of " + ", ".join(_FAULTS)))
 
+def _host_op(state, kind, op, path):
+    errors = host_op_errors(path, kind, op)
+    state.errors.extend(errors)
+    state.hosted.append(path)
+    if not errors and "cpu" in op:
+        state.cpu_lists.append((path + ".cpu", [op["cpu"]]))
+
+_HOST_OPS = ["read_kernel", "read_map", "write_kernel", "write_map"]
 _OPS = {
     "add_cgroup": _op_add_cgroup,
     "clear_cpuset": _op_named,

@@ -20,6 +20,7 @@ CAUSES = [
     "exit",
     "hang",
     "load_hang",
+    "op",
     "panic",
     "power_off",
     "reboot",

@@ -1,7 +1,7 @@
 """Whether a declaration makes sense. The runner looks at everything again; here it is said when the BUILD file is loaded."""
 
 load(":checks.bzl", "checks_errors")
-load(":cpusets.bzl", "affinity_errors", "cpuset_errors", "online_errors")
+load(":cpusets.bzl", "affinity_errors", "cpu_list_errors", "cpuset_errors", "online_errors")
 load(":flags.bzl", "profiles_errors")
 load(":limits.bzl", "integer_errors")
 load(":monitor.bzl", "monitor_errors", "on_samples_errors")
@@ -35,12 +35,16 @@ def validate(spec):
             (played.cpusets, cpuset_errors),
             (played.affinities, affinity_errors),
             (played.online, online_errors),
+            (played.cpu_lists, cpu_list_errors),
         ]:
             for path, declaration in found:
                 errors.extend(look(declaration, machine, path))
     errors.extend(checks_errors("checks", spec.get("checks", {})))
     monitor = spec.get("monitor", True)
     errors.extend(monitor_errors("monitor", monitor))
+    if monitor == False and played.hosted:
+        problem = "the host has to look at the kernel for this, and monitor is False"
+        errors.append(error(played.hosted[0], problem, "leave monitor away"))
 
     # Those of a scheduler are known later.
     errors.extend(on_samples_errors("checks", spec.get("checks", {}), monitor, [], known = spec.get("scheduler") == None))

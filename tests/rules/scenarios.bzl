@@ -312,7 +312,7 @@ HOST_OPS = {
             op.read_map("", expect = "7", field = 1, key = -1, of_all = "mean"),
             op.write_map("rodata", 1, field = "x"),
             op.write_kernel(None, 1),
-            {"write_map": {"map": "m", "val": 1}},
+            {"write_map": {"map": "m", "vale": 1}},
         ),
         [
             _OP + ".read_map.map: \"\" is not a name",
@@ -322,7 +322,7 @@ HOST_OPS = {
             _OP + ".read_map.of_all: unknown choice `mean`; did you mean `min`?",
             "scenario[0].ops[1].write_map.map: rodata is only read: the kernel's verifier has taken its values for constants; a variable that is not `const`",
             "scenario[0].ops[2].write_kernel: {\"value\": 1} is not an op of the host; such as op.write_kernel(\"…\")",
-            "scenario[0].ops[3].write_map: unknown field `val`; did you mean `value`?",
+            "scenario[0].ops[3].write_map: unknown field `vale`; did you mean `value`?",
             "scenario[0].ops[3].write_map.value: is not there",
         ],
     ),

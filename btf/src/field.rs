@@ -3,6 +3,7 @@
 use crate::path::{parse, Step};
 use crate::types::{Kind, Record, DEPTH_MAX};
 use crate::{Btf, TypeId};
+use std::ops::ControlFlow;
 
 /// Members of one type that are looked at: the largest struct of a kernel has some hundreds.
 const VISITS_MAX: usize = 1 << 16;
@@ -215,14 +216,13 @@ impl Btf {
             Kind::Pointer => return Err(misfit(&format!("there is a pointer before `{name}`: write `->{name}`"))),
             _ => return Err(misfit(&format!("what is before `{name}` has no members"))),
         }
-        let found = self.members_of(record).into_iter().find(|member| member.name == name);
         let absent = || FieldError::Absent {
             path: path.into(),
             missing: name.into(),
             within: format!("`{}`", self.name(id)),
-            near: near(name, self.members_of(record).iter().map(|member| member.name)),
+            near: near(name, self.members_of(record, VISITS_MAX).iter().map(|member| member.name)),
         };
-        let member = found.ok_or_else(absent)?;
+        let member = self.member(record, name).ok_or_else(absent)?;
         place.offset += u64::from(member.bit_offset / 8);
         place.id = member.id;
         place.bits = member.width.map(|width| (member.bit_offset % 8, width));
@@ -285,34 +285,51 @@ impl Btf {
 
     /// All members of a struct, union or section, those of anonymous members among them; of others none.
     pub fn members(&self, id: TypeId) -> Vec<Member> {
+        self.some_members(id, VISITS_MAX)
+    }
+
+    /// As [`Btf::members`]; at most so many are looked at.
+    pub(crate) fn some_members(&self, id: TypeId, most: usize) -> Vec<Member> {
         let Some((_, record)) = self.resolved(id) else { return Vec::new() };
         let member = |raw: RawMember<'_>| {
             let shape = self.shape(raw.id, raw.width.map(|width| (raw.bit_offset % 8, width)))?;
             let field = Field { hops: Vec::new(), offset: u64::from(raw.bit_offset / 8), shape };
             Some(Member { name: raw.name.to_owned(), field })
         };
-        self.members_of(record).into_iter().filter_map(member).collect()
+        self.members_of(record, most).into_iter().filter_map(member).collect()
     }
 
-    pub(crate) fn members_of<'a>(&'a self, record: Record<'a>) -> Vec<RawMember<'a>> {
+    pub(crate) fn members_of<'a>(&'a self, record: Record<'a>, most: usize) -> Vec<RawMember<'a>> {
         let mut members = Vec::new();
-        let mut visits = VISITS_MAX;
-        self.collect(record, 0, DEPTH_MAX, &mut visits, &mut members);
+        let _ = self.visit(record, 0, DEPTH_MAX, &mut { most }, &mut |member| {
+            members.push(member);
+            ControlFlow::Continue(())
+        });
         members
     }
 
-    /// Adds the members of a record that begins `moved` bits into another one. Damaged types may contain themselves: `visits` bounds that.
-    fn collect<'a>(
+    fn member<'a>(&'a self, record: Record<'a>, name: &str) -> Option<RawMember<'a>> {
+        let mut visit = |member: RawMember<'a>| match member.name == name {
+            true => ControlFlow::Break(member),
+            false => ControlFlow::Continue(()),
+        };
+        self.visit(record, 0, DEPTH_MAX, &mut { VISITS_MAX }, &mut visit).break_value()
+    }
+
+    /// Visits the members of a record that begins `moved` bits into another one. Damaged types may contain themselves: `visits` bounds that.
+    fn visit<'a>(
         &'a self,
         record: Record<'a>,
         moved: u32,
         depth: usize,
         visits: &mut usize,
-        into: &mut Vec<RawMember<'a>>,
-    ) {
+        visit: &mut dyn FnMut(RawMember<'a>) -> ControlFlow<RawMember<'a>>,
+    ) -> ControlFlow<RawMember<'a>> {
         for index in (0..record.rest.len() / 4).step_by(3) {
             let words = (record.at(index), record.at(index + 1), record.at(index + 2));
-            let (Some(first), Some(second), Some(third)) = words else { return };
+            let (Some(first), Some(second), Some(third)) = words else { break };
+            let Some(left) = visits.checked_sub(1) else { break };
+            *visits = left;
             let member = match record.kind {
                 // Type, offset in bytes, size.
                 Kind::Section => {
@@ -326,19 +343,16 @@ impl Btf {
                         (moved.saturating_add(bit_offset), Some(width).filter(|width| *width != 0));
                     RawMember { name: self.string(first), id: TypeId(second), bit_offset, width }
                 }
-                _ => return,
+                _ => break,
             };
-            let Some(left) = visits.checked_sub(1) else { return };
-            *visits = left;
-            match self.resolved(member.id) {
-                Some((_, inner)) if member.name.is_empty() => {
-                    if depth > 0 {
-                        self.collect(inner, member.bit_offset, depth - 1, visits, into);
-                    }
-                }
-                _ => into.push(member),
+            let anonymous = if member.name.is_empty() { self.resolved(member.id) } else { None };
+            match anonymous {
+                Some((_, inner)) if depth > 0 => self.visit(inner, member.bit_offset, depth - 1, visits, visit)?,
+                Some(_) => {}
+                None => visit(member)?,
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

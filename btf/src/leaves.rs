@@ -30,7 +30,8 @@ impl Btf {
         *left = left_now;
         match shape {
             Shape::Struct { id, .. } => {
-                for Member { name: inner, field } in self.members(id) {
+                // Those that are anonymous are looked at, too.
+                for Member { name: inner, field } in self.some_members(id, left.saturating_mul(DEPTH_MAX)) {
                     let path = if name.is_empty() { inner } else { format!("{name}.{inner}") };
                     self.add_leaves(path, (offset.saturating_add(field.offset), field.shape), depth, left, into);
                 }

@@ -169,6 +169,16 @@ fn damage_is_an_error_or_absent_and_ends() {
             }
         }
     }
+    // A name that is longer than any is none, and a struct of many members that are itself has the parts that are asked for.
+    for (bytes, name) in [(511, "a".repeat(511)), (512, String::new())] {
+        let mut long = BtfWriter::default();
+        long.structure(&"a".repeat(bytes), 8, &[]);
+        assert_eq!(Btf::parse(long.finish()).expect("is BTF").name(TypeId(1)), name);
+    }
+    let mut wide = BtfWriter::default();
+    let int = wide.int("int", 4, 1);
+    wide.structure("wide", 8, &[[("a", 2, 0, 0); 9].as_slice(), &[("b", int, 0, 0); 50_000]].concat());
+    assert_eq!(Btf::parse(wide.finish()).expect("is BTF").leaves(TypeId(2), 1 << 8).len(), 240);
     // A struct of many anonymous members that are itself.
     let mut knot = BtfWriter::default();
     knot.structure("knot", 8, &[("", 1, 0, 0); 1000]);

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::sync::Arc;
 
 /// Number of a type within its BTF; 0 is `void`.
@@ -98,6 +99,8 @@ impl Record<'_> {
 }
 
 const HEAD: usize = 12;
+/// The kernel takes names up to KSYM_NAME_LEN.
+const NAME_BYTES_MAX: usize = 512;
 /// No chain of aliases, arrays or anonymous members is deeper.
 pub(crate) const DEPTH_MAX: usize = 32;
 
@@ -189,8 +192,9 @@ impl Btf {
             (Some(offset), _) => {
                 let strings = self.bytes.get(self.strings.clone()).unwrap_or_default();
                 let rest = strings.get(offset as usize..).unwrap_or_default();
-                let end = rest.iter().position(|byte| *byte == 0).unwrap_or_default();
-                std::str::from_utf8(rest.get(..end).unwrap_or_default()).unwrap_or_default()
+                // All types of a damaged blob may have one text that is as long as the blob.
+                let name = CStr::from_bytes_until_nul(rest.get(..NAME_BYTES_MAX).unwrap_or(rest)).unwrap_or_default();
+                name.to_str().unwrap_or_default()
             }
             (None, Some(base)) => base.string(offset),
             (None, None) => "",

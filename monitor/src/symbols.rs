@@ -40,8 +40,8 @@ pub enum Address {
 pub struct Symbols {
     bytes: Vec<u8>,
     count: usize,
-    names: usize,
-    markers: usize,
+    /// Where each name is.
+    names: Vec<u32>,
     tokens: [Range<usize>; 256],
     offsets: usize,
     seqs: usize,
@@ -77,7 +77,8 @@ impl Symbols {
     fn around(image: &[u8], linked_at: u64, digits: usize) -> Option<Self> {
         let (table, index_at, tokens) = token_table(image, digits)?;
         let (markers, marked) = markers_before(image, table)?;
-        let (names, count) = names_before(image, markers, &marked)?;
+        let names = names_before(image, markers, &marked)?;
+        let count = names.len();
         let offsets = index_at + 512;
         let behind = offsets + 4 * count;
         let base = word64(image, behind.next_multiple_of(8)).filter(|base| base >> 32 == 0xffff_ffff);
@@ -91,7 +92,7 @@ impl Symbols {
             }
         };
         image.get(seqs..seqs + 3 * count)?;
-        Some(Self { bytes: Vec::new(), count, names, markers, tokens, offsets, seqs, meaning })
+        Some(Self { bytes: Vec::new(), count, names, tokens, offsets, seqs, meaning })
     }
 
     /// Whether the last table is what it should be: looks at some neighbours.
@@ -153,15 +154,14 @@ impl Symbols {
 
     /// Name of symbol `index`, without the letter for its kind.
     fn name(&self, index: usize) -> Option<String> {
-        let marker = word32(&self.bytes, self.markers + index / GROUP * 4).filter(|_| index < self.count)?;
-        let mut at = self.names + marker as usize;
-        for _ in 0..index % GROUP {
-            at = next_name(&self.bytes, at)?.end;
-        }
+        let at = *self.names.get(index)? as usize;
         let tokens = self.bytes.get(next_name(&self.bytes, at)?)?;
-        let texts = tokens.iter().filter_map(|token| self.bytes.get(self.tokens.get(usize::from(*token))?.clone()));
-        let text = texts.flatten().skip(1).map(|byte| char::from(*byte)).collect();
-        Some(text)
+        let mut text = Vec::new();
+        for token in tokens {
+            text.extend_from_slice(self.bytes.get(self.tokens.get(usize::from(*token))?.clone())?);
+        }
+        text.drain(..text.len().min(1));
+        String::from_utf8(text).ok()
     }
 }
 
@@ -222,30 +222,28 @@ fn markers_before(image: &[u8], end: usize) -> Option<(usize, Vec<u32>)> {
     Some((at, marked))
 }
 
-/// Where the names begin that end before `end` and that `marked` fits to, and how many there are.
-fn names_before(image: &[u8], end: usize, marked: &[u32]) -> Option<(usize, usize)> {
+/// Where each of the names is that end before `end` and that `marked` fits to.
+fn names_before(image: &[u8], end: usize, marked: &[u32]) -> Option<Vec<u32>> {
     let counts = (marked.len() - 1) * GROUP + 1..=marked.len() * GROUP;
     let last = *marked.last()? as usize;
     let newest = end.checked_sub(last)? & !3;
     let oldest = newest.saturating_sub(GROUP * TOKENS_MAX);
     let fits = |names: usize, count: usize| {
-        let mut at = names;
+        let (mut at, mut starts) = (names, Vec::new());
         for index in 0..count {
             if index % GROUP == 0 && marked.get(index / GROUP).is_none_or(|marker| names + *marker as usize != at) {
-                return false;
+                return None;
             }
-            match next_name(image, at) {
-                Some(name) if name.end <= end => at = name.end,
-                _ => return false,
-            }
+            starts.push(at as u32);
+            at = next_name(image, at).filter(|name| name.end <= end)?.end;
         }
-        end - at < 8
+        (end - at < 8).then_some(starts)
     };
     (oldest..=newest).rev().step_by(4).find_map(|names| {
         // Tables are aligned to 4 bytes from 7.0 on, to 8 before.
         [4, 8].into_iter().find_map(|before| {
             let count = word32(image, names.checked_sub(before)?)? as usize;
-            (counts.contains(&count) && fits(names, count)).then_some((names, count))
+            counts.contains(&count).then(|| fits(names, count)).flatten()
         })
     })
 }

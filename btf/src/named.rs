@@ -38,7 +38,7 @@ impl Btf {
         Some(match record.kind {
             Kind::Function => Named::Function { name, arguments: self.arguments(TypeId(record.word)) },
             Kind::Struct => {
-                let members = self.members_of(record).into_iter().map(|member| member.name).collect();
+                let members = self.members_of(record, VISITS_MAX).into_iter().map(|member| member.name).collect();
                 Named::Struct { name, members }
             }
             Kind::Enum | Kind::Enum64 => {

@@ -13,11 +13,14 @@ use crate::object::{Content, Layout, Slot, Span};
 use crate::page_table::Gva;
 use crate::xarray::XArray;
 use ktstr_btf::{Btf, TypeId};
+use std::collections::BTreeSet;
 
 /// An object's types are not larger.
-const BTF_BYTES_MAX: u64 = 16 << 20;
+const BTF_BYTES_MAX: u64 = 4 << 20;
 /// Elements, or buckets, of one map that are looked at.
-const ELEMENTS_MAX: u64 = 1 << 16;
+pub(crate) const ELEMENTS_MAX: u64 = 1 << 16;
+/// MAX_BPF_STACK: no hash table has longer keys.
+const KEY_BYTES_MAX: u64 = 512;
 /// include/uapi/linux/bpf.h.
 pub(crate) const HASH: u32 = 1;
 pub(crate) const ARRAY: u32 = 2;
@@ -207,18 +210,24 @@ impl Maps {
     ) -> Result<Vec<Element>, ReadError> {
         let table = self.table_span.read(kernel, map.at)?;
         let buckets = table.number(&self.n_buckets);
-        if buckets > ELEMENTS_MAX || map.key_bytes > ELEMENTS_MAX {
+        if buckets > ELEMENTS_MAX {
             return Err(too_many(buckets));
+        }
+        if map.key_bytes > KEY_BYTES_MAX {
+            return Err(ReadError::Absurd { what: "key_size", seen: map.key_bytes, most: KEY_BYTES_MAX });
         }
         // Most buckets are empty, so all of them are read at once.
         let mut heads = vec![0; (buckets * self.bucket_bytes) as usize];
         kernel.read(Gva(table.number(&self.buckets)), &mut heads)?;
-        let mut elements = Vec::new();
+        let (mut elements, mut seen) = (Vec::new(), BTreeSet::new());
         for head in heads.chunks(self.bucket_bytes as usize) {
             let mut at = head.first_chunk().copied().map_or(1, u64::from_le_bytes);
             while at & 1 == 0 {
                 if elements.len() as u64 > ELEMENTS_MAX {
                     return Err(too_many(elements.len() as u64));
+                }
+                if !seen.insert(at) {
+                    return Err(ReadError::Loop("a chain of a map's elements"));
                 }
                 let mut key = vec![0; map.key_bytes as usize];
                 kernel.read(Gva(at).plus(self.key), &mut key)?;
@@ -307,8 +316,10 @@ pub(crate) mod tests {
         let named = |values: [u64; 2]| Ok(Some(vec![(b"apple".to_vec(), values[0]), (b"bpple".to_vec(), values[1])]));
         assert_eq!(elements(HASH, &chain(3)), named([0xa018, 0xb018]));
         assert_eq!(elements(LRU_PERCPU_HASH, &chain(3)), named([0x700, 0x800]));
-        let endless = "`elements of a map` says 65537, and 65536 is the most that can be".to_owned();
+        let endless = "a chain of a map's elements leads back into itself".to_owned();
         assert_eq!(elements(HASH, &chain(direct(0xa000).0)), Err(endless));
+        let long_keys = [chain(3), vec![(0x8008, 513 | 8 << 32)]].concat();
+        assert_eq!(elements(HASH, &long_keys), Err("`key_size` says 513, and 512 is the most that can be".into()));
         let task_storage = 29;
         assert_eq!(elements(task_storage, &[]), Ok(None));
     }

@@ -2,7 +2,7 @@
 //!
 //! A guest in such a state may be damaged: each part is read for itself, and what cannot be read is named and left out.
 
-use crate::bpf::{Element, Map, Maps};
+use crate::bpf::{Map, Maps};
 use crate::error::{KernelError, ReadError};
 use crate::image::Image;
 use crate::kernel::Kernel;
@@ -14,16 +14,23 @@ use crate::segments::Memory;
 use crate::task::Tasks;
 use crate::unwind::Unwinder;
 use crate::Runqueues;
-use ktstr_btf::{Btf, Member, TypeId};
+use ktstr_btf::{Btf, Field, Member, TypeId};
 use ktstr_model::dump::{CpuDump, DsqDump, Dump, ElementDump, FrameDump, MapDump};
 use ktstr_model::MonitorSpec;
 use ktstr_vmm::CpuRegisters;
 use std::sync::Arc;
 
-/// Elements of one map, fields of one element and bytes of one value that are shown.
-const ELEMENTS_SHOWN: usize = 64;
+/// Maps, elements of one and fields of one element that are shown.
+const MAPS_SHOWN: usize = 256;
+const ELEMENTS_SHOWN: u64 = 64;
 const FIELDS_SHOWN: usize = 256;
-const VALUE_BYTES_SHOWN: u64 = 1 << 20;
+/// Bytes of one value that are read, and those shown of a text and of a value without types.
+const VALUE_BYTES_MAX: u64 = 1 << 20;
+const TEXT_BYTES_SHOWN: u64 = 256;
+const BYTES_SHOWN: u64 = 64;
+/// What all fields may take, and each one at least.
+const ALL_BYTES_SHOWN: usize = 16 << 20;
+const FIELD_BYTES: usize = 64;
 /// Tasks of one queue that are shown.
 const TASKS_SHOWN: usize = 256;
 
@@ -40,16 +47,22 @@ pub fn dump(
     // One that has not said anything of any task yet.
     let mut sampler = Sampler::open(image, memory, &MonitorSpec::default())?;
     let (at, sample) = sampler.sample(counter).ok_or(KernelError::Gone)?;
-    let kernel = sampler.kernel();
+    let (kernel, tasks, runqueues, scx) = sampler.parts();
     let mut dump = Dump { at, sample, ..Dump::default() };
     let unwinder = dump.or_missing("backtraces", Unwinder::of(kernel));
     dump.cpus = registers.iter().map(|of| cpu(kernel, unwinder.as_ref(), of)).collect();
-    let dsqs = dump.or_missing("dispatch queues", dsqs(kernel));
-    dump.dsqs = dsqs.unwrap_or_default();
+    if let Some(scx) = scx {
+        dump.dsqs = dump.or_missing("dispatch queues", dsqs(kernel, scx, tasks, runqueues)).unwrap_or_default();
+    }
     let maps = dump.or_missing("BPF maps", Maps::of(kernel).and_then(|maps| Ok((maps.all(kernel)?, maps))));
-    for (map, maps) in maps.iter().flat_map(|(all, maps)| all.iter().map(move |map| (map, maps))) {
-        let shown = dump.or_missing(&format!("map {}", map.name), map_dump(kernel, maps, map));
+    let mut left = ALL_BYTES_SHOWN;
+    let Some((all, maps)) = maps else { return Ok(dump) };
+    for map in all.iter().take(MAPS_SHOWN) {
+        let shown = dump.or_missing(&format!("map {}", map.name), map_dump(kernel, &maps, map, &mut left));
         dump.maps.extend(shown);
+    }
+    if all.len() > MAPS_SHOWN {
+        dump.missing.push(format!("maps: {} of {} are shown", MAPS_SHOWN, all.len()));
     }
     Ok(dump)
 }
@@ -88,10 +101,8 @@ fn cpu(kernel: &Kernel, unwinder: Option<&Unwinder>, of: &CpuRegisters) -> CpuDu
 }
 
 /// Queues with tasks.
-fn dsqs(kernel: &Kernel) -> Result<Vec<DsqDump>, ReadError> {
-    let Some(scx) = Scx::of(kernel)? else { return Ok(Vec::new()) };
+fn dsqs(kernel: &Kernel, scx: &Scx, tasks: &Tasks, runqueues: &Runqueues) -> Result<Vec<DsqDump>, ReadError> {
     let Some(root) = scx.scx_root(kernel)? else { return Ok(Vec::new()) };
-    let (tasks, runqueues) = (Tasks::of(kernel)?, Runqueues::of(kernel)?);
     let mut shown = Vec::new();
     let mut show = |dsq: &Dsq, cpu| {
         if dsq.nr > 0 {
@@ -108,50 +119,53 @@ fn dsqs(kernel: &Kernel) -> Result<Vec<DsqDump>, ReadError> {
     Ok(shown)
 }
 
-fn map_dump(kernel: &Kernel, maps: &Maps, map: &Map) -> Result<MapDump, ReadError> {
+fn map_dump(kernel: &Kernel, maps: &Maps, map: &Map, left: &mut usize) -> Result<MapDump, ReadError> {
     let elements = maps.elements(kernel, map)?.unwrap_or_default();
     let types = maps.types(kernel, map)?;
     let fields = types.as_ref().filter(|_| map.value_type != TypeId(0));
     let leaves = fields.map(|types| types.leaves(map.value_type, FIELDS_SHOWN)).unwrap_or_default();
-    let typed = types.as_ref().map(|types| (types, leaves.as_slice()));
-    let mut shown = Vec::new();
-    for element in elements.iter().take(ELEMENTS_SHOWN) {
-        match map.is_per_cpu() {
-            false => shown.push(element_dump(kernel, map, element, (element.value, None), typed)?),
-            true => {
-                for cpu in 0..kernel.cpus() {
-                    let place = (kernel.of_cpu(element.value, cpu)?, Some(cpu as u32));
-                    shown.push(element_dump(kernel, map, element, place, typed)?);
-                }
-            }
+    let typed = types.as_ref().filter(|_| !leaves.is_empty()).map(|types| (types, leaves.as_slice()));
+    let mut dumped = MapDump { name: map.name.clone(), id: map.id, elements: Vec::new(), more: 0 };
+    for (element, index) in elements.iter().zip(0..) {
+        if index >= ELEMENTS_SHOWN || *left == 0 {
+            dumped.more = elements.len() as u64 - index;
+            break;
+        }
+        let cpus = if map.is_per_cpu() { kernel.cpus() } else { 1 };
+        for cpu in (0..cpus).map(|cpu| map.is_per_cpu().then_some(cpu)) {
+            let at = cpu.map_or(Ok(element.value), |cpu| kernel.of_cpu(element.value, cpu))?;
+            let fields = fields_of(kernel, map, at, typed)?;
+            let bytes: usize = fields.iter().map(|(name, value)| FIELD_BYTES + name.len() + value.len()).sum();
+            *left = left.saturating_sub(bytes);
+            dumped.elements.push(ElementDump { key: key(&element.key), cpu: cpu.map(|cpu| cpu as u32), fields });
         }
     }
-    let more = elements.len().saturating_sub(ELEMENTS_SHOWN) as u64;
-    Ok(MapDump { name: map.name.clone(), id: map.id, elements: shown, more })
+    Ok(dumped)
 }
 
-fn element_dump(
+/// What a value is made of, with names where its types are known.
+fn fields_of(
     kernel: &Kernel,
     map: &Map,
-    element: &Element,
-    (value, cpu): (Gva, Option<u32>),
+    at: Gva,
     typed: Option<(&Btf, &[Member])>,
-) -> Result<ElementDump, ReadError> {
-    let mut bytes = vec![0; map.value_bytes.min(VALUE_BYTES_SHOWN) as usize];
-    kernel.read(value, &mut bytes)?;
-    let whole = || vec![(String::new(), hexadecimal(&bytes))];
-    let fields = match typed {
-        Some((types, leaves)) if !leaves.is_empty() => leaves
-            .iter()
-            .map(|Member { name, field }| {
-                let at = bytes.get(field.offset as usize..).unwrap_or_default();
-                let most = field.shape.bytes(types).unwrap_or_default().min(at.len() as u64) as usize;
-                (name.clone(), types.decode(&field.shape, &at[..most]).to_string())
-            })
-            .collect(),
-        _ => whole(),
+) -> Result<Vec<(String, String)>, ReadError> {
+    let end = |types: &Btf, Field { offset, shape, .. }: &Field| {
+        offset.saturating_add(shape.bytes(types).unwrap_or_default())
     };
-    Ok(ElementDump { key: key(&element.key), cpu, fields })
+    let shown = match typed {
+        Some((types, leaves)) => leaves.iter().map(|leaf| end(types, &leaf.field)).max().unwrap_or_default(),
+        None => BYTES_SHOWN,
+    };
+    let mut bytes = vec![0; map.value_bytes.min(shown).min(VALUE_BYTES_MAX) as usize];
+    kernel.read(at, &mut bytes)?;
+    let Some((types, leaves)) = typed else { return Ok(vec![(String::new(), hexadecimal(&bytes, map.value_bytes))]) };
+    let shown = |Member { name, field }: &Member| {
+        let at = bytes.get(field.offset as usize..).unwrap_or_default();
+        let most = field.shape.bytes(types).unwrap_or_default().min(TEXT_BYTES_SHOWN).min(at.len() as u64);
+        (name.clone(), types.decode(&field.shape, &at[..most as usize]).to_string())
+    };
+    Ok(leaves.iter().map(shown).collect())
 }
 
 /// A number where it can be one.
@@ -162,16 +176,39 @@ fn key(bytes: &[u8]) -> String {
             word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             u64::from_le_bytes(word).to_string()
         }
-        _ => hexadecimal(bytes),
+        length => hexadecimal(bytes, length as u64),
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    const SHOWN: usize = 64;
-    let digits: String = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
-    if bytes.len() > SHOWN {
-        format!("{digits}… ({} bytes)", bytes.len())
+/// The first ones of so many bytes.
+fn hexadecimal(bytes: &[u8], of: u64) -> String {
+    let digits: String = bytes.iter().take(BYTES_SHOWN as usize).map(|byte| format!("{byte:02x}")).collect();
+    if of > BYTES_SHOWN {
+        format!("{digits}… ({of} bytes)")
     } else {
         digits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::tests::{machine, types};
+    use crate::bpf::ARRAY;
+
+    #[test]
+    fn what_is_shown_of_maps_has_an_end() {
+        // Two elements of 100 bytes, and how many of them are shown with so much left.
+        let more = [(0x8008, 100 << 32 | 4), (0x8030, 104), (0x8038, 7)];
+        let kernel = machine(ARRAY, &more).open(&types()).expect("is there");
+        let maps = Maps::of(&kernel).expect("are there");
+        let map = maps.all(&kernel).expect("are readable").remove(0);
+        for (mut left, shown, more) in [(ALL_BYTES_SHOWN, 2, 0), (FIELD_BYTES, 1, 1), (0, 0, 2)] {
+            let dumped = map_dump(&kernel, &maps, &map, &mut left).expect("is readable");
+            assert_eq!((dumped.elements.len(), dumped.more), (shown, more));
+            let value = format!("07{}… (100 bytes)", "00".repeat(63));
+            let first = dumped.elements.first().map(|element| element.fields.clone());
+            assert_eq!(first, (shown > 0).then(|| vec![(String::new(), value)]));
+        }
     }
 }

@@ -99,6 +99,9 @@ pub enum ReadError {
         /// The most that it can be.
         most: i128,
     },
+    /// It is damaged, or the guest changed it meanwhile.
+    #[error("{0} leads back into itself")]
+    Loop(&'static str),
     /// The guest changed it again and again while it was read.
     #[error("{0} was another one each time that it was read")]
     Torn(&'static str),

@@ -15,6 +15,7 @@ use crate::page_table::{Format, Gva, X86_64_4_LEVELS, X86_64_5_LEVELS};
 use crate::segments::Memory;
 use crate::symbols::Address;
 use ktstr_btf::Btf;
+use ktstr_model::cpuset::CPUS_MAX;
 use ktstr_vmm::Gpa;
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,8 +30,6 @@ const SYSTEM_BOOTING: u32 = 0;
 const PAGE_OFFSET: u64 = 0xffff_8880_0000_0000;
 /// No machine has more memory in the direct map.
 const DIRECT_MAP_BYTES: u64 = 1 << 46;
-/// NR_CPUS_RANGE_END of x86.
-const CPUS_MAX: u32 = 8192;
 
 /// A kernel in a machine.
 pub struct Kernel {
@@ -91,10 +90,7 @@ impl Kernel {
         if cpus == 0 || cpus > CPUS_MAX {
             return Err(KernelError::Cpus(cpus));
         }
-        let mut bytes = vec![0; 8 * cpus as usize];
-        self.read(self.symbol("__per_cpu_offset")?, &mut bytes)?;
-        let words = bytes.chunks_exact(8).filter_map(|word| word.first_chunk().copied().map(u64::from_le_bytes));
-        Ok(words.collect())
+        Ok(self.words(self.symbol("__per_cpu_offset")?, cpus as usize)?)
     }
 
     /// Its image.
@@ -203,6 +199,14 @@ impl Kernel {
         let mut word = [0; 8];
         self.read(at, &mut word)?;
         Ok(u64::from_le_bytes(word))
+    }
+
+    /// `count` words from `at`, with one read.
+    pub(crate) fn words(&self, at: Gva, count: usize) -> Result<Vec<u64>, ReadError> {
+        let mut bytes = vec![0; 8 * count];
+        self.read(at, &mut bytes)?;
+        let words = bytes.chunks_exact(8).filter_map(|word| word.first_chunk().copied().map(u64::from_le_bytes));
+        Ok(words.collect())
     }
 
     /// The 32-bit word at `at`.

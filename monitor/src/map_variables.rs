@@ -1,6 +1,6 @@
 //! Variables of a scheduler, by the names of its maps and fields: `SeriesSpec ──find──▶ Found ──read, write──▶ numbers`.
 
-use crate::bpf::{Map, Maps};
+use crate::bpf::{Map, Maps, ELEMENTS_MAX};
 use crate::error::ReadError;
 use crate::kernel::Kernel;
 use crate::object::Object;
@@ -71,7 +71,12 @@ impl MapVariables {
         let Some(field) = fields.get(&spec.field) else { return Ok(None) };
         let cpus = if map.is_per_cpu() { kernel.cpus() } else { 1 };
         let mut values = Vec::new();
-        for place in places(kernel, maps, map, spec)? {
+        let places = places(kernel, maps, map, spec)?;
+        let all = places.len() as u64 * cpus as u64;
+        if all > ELEMENTS_MAX {
+            return Err(ReadError::Absurd { what: "values of a variable", seen: all, most: ELEMENTS_MAX });
+        }
+        for place in places {
             for cpu in 0..cpus {
                 values.push(if map.is_per_cpu() { kernel.of_cpu(place, cpu)? } else { place });
             }

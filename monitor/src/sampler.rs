@@ -114,9 +114,9 @@ impl Sampler {
         self.scx.iter().flat_map(Scx::event_names).map(str::to_owned).collect()
     }
 
-    /// The kernel that is looked at.
-    pub(crate) fn kernel(&self) -> &Kernel {
-        &self.kernel
+    /// The kernel that is looked at, and where everything is in it.
+    pub(crate) fn parts(&self) -> (&Kernel, &Tasks, &Runqueues, Option<&Scx>) {
+        (&self.kernel, &self.tasks, &self.runqueues, self.scx.as_ref())
     }
 
     /// For ops.
@@ -159,10 +159,7 @@ impl Sampler {
     }
 
     fn online(&self) -> Result<CpuSet, ReadError> {
-        let mut bytes = vec![0; 8 * self.kernel.cpus().div_ceil(64)];
-        self.kernel.read(self.online, &mut bytes)?;
-        let words = bytes.chunks_exact(8).filter_map(|word| word.first_chunk().copied().map(u64::from_le_bytes));
-        Ok(CpuSet::from_words(&words.collect::<Vec<_>>()))
+        Ok(CpuSet::from_words(&self.kernel.words(self.online, self.kernel.cpus().div_ceil(64))?))
     }
 
     /// What the clock of a runqueue would show now. Those of idle CPUs stand, and all of them may be idle while tasks wait: then

@@ -110,8 +110,9 @@ mod tests {
         ]
         .concat();
         let lost = [&name[..], &[(0x8030, 1 << 50), (0x8038, 2)]].concat();
+        let many = [&name[..], &[(0x8010, (1 << 16) | 1 << 32)]].concat();
         let number = SeriesValue::Number;
-        let cases: [Case<'_>; 11] = [
+        let cases: [Case<'_>; 12] = [
             (ARRAY, &array, "queues", Some(1), None, number(5)),
             (ARRAY, &array, "queues", Some(2), None, SeriesValue::NoElement),
             (ARRAY, &array, "queues", None, Some(OfAll::Sum), number(12)),
@@ -123,6 +124,7 @@ mod tests {
             (HASH, &hash, "queues", Some(APPLE + (1 << 40)), None, SeriesValue::NoElement),
             (HASH, &hash, "bss", None, None, SeriesValue::NoMap),
             (HASH, &lost, "queues", Some(APPLE), None, SeriesValue::Unreadable),
+            (PERCPU_ARRAY, &many, "queues", None, Some(OfAll::Sum), SeriesValue::Unreadable),
         ];
         for (kind, more, map, key, of_all, expected) in cases {
             let torn = u32::from(expected == SeriesValue::Unreadable);

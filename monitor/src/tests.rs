@@ -234,7 +234,15 @@ fn a_tree_is_walked_down_and_never_back() {
     assert_eq!(entries(&machine).expect("is a tree"), [(64, direct(0xc000)), (67, direct(0xd000))]);
     machine.memory.put(leaf + 8 + 8 * 5, direct(top).0 | 2);
     let error = entries(&machine).expect_err("leads back").to_string();
+    assert_eq!(error, "an xarray leads back into itself");
+    // Another one, which is no smaller; and one that has two places.
+    machine.memory.put(leaf + 8 + 8 * 5, direct(0xe000).0 | 2);
+    machine.memory.put(0xe000, 6);
+    let error = entries(&machine).expect_err("leads back").to_string();
     assert_eq!(error, "`xa_node.shift` says 6, and 0 is the most that can be");
+    machine.memory.put(leaf + 8 + 8 * 5, 0);
+    machine.memory.put(top + 8 + 16, direct(leaf).0 | 2);
+    assert_eq!(entries(&machine).expect_err("leads back").to_string(), "an xarray leads back into itself");
 }
 
 static IMAGE: OnceLock<Arc<Image>> = OnceLock::new();

@@ -5,6 +5,7 @@ use crate::kernel::Kernel;
 use crate::object::{Layout, Slot, Span};
 use crate::page_table::Gva;
 use ktstr_btf::FieldError;
+use std::collections::BTreeSet;
 
 /// Entries of one tree, nodes counted with them.
 const ENTRIES_MAX: usize = 1 << 18;
@@ -31,12 +32,16 @@ impl XArray {
         let mut entries = Vec::new();
         // Entry, number of its first leaf, and the most that the shift of a node there can be.
         let mut open = vec![(kernel.word(head)?, 0u64, 64u64)];
+        let mut seen = BTreeSet::new();
         for _ in 0..ENTRIES_MAX {
             let Some((entry, number, below)) = open.pop() else { return Ok(entries) };
             match entry & 3 {
                 0 if entry != 0 => entries.push((number, Gva(entry))),
                 // A node; small ones are marks (xa_is_node).
                 2 if entry > 4096 => {
+                    if !seen.insert(entry) {
+                        return Err(ReadError::Loop("an xarray"));
+                    }
                     let node = self.span.read(kernel, Gva(entry - 2))?;
                     let shift = node.number(&self.shift);
                     if shift >= below {

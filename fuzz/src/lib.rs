@@ -9,20 +9,30 @@
 
 #![allow(clippy::panic)]
 
+mod btf;
 mod console;
 mod devices;
 mod input;
 mod memory;
+mod page_tables;
 mod recording;
 mod ring;
 mod saved;
+#[cfg(test)]
+mod seeds;
+mod symbols;
+mod walkers;
 
+pub use btf::btf;
 pub use console::console;
 pub use devices::devices;
 pub use memory::memory;
+pub use page_tables::page_tables;
 pub use recording::recording;
 pub use ring::ring;
 pub use saved::saved;
+pub use symbols::symbols;
+pub use walkers::walkers;
 
 /// A target with a fault, by which a test sees that a fault is found and told.
 ///
@@ -47,13 +57,17 @@ mod tests {
     #[test]
     fn corpora_do_no_harm_nor_do_parts_of_them() {
         type Target = fn(&[u8]);
-        let targets: [(&str, Target); 6] = [
+        let targets: [(&str, Target); 10] = [
+            ("btf", super::btf),
             ("console", super::console),
             ("devices", super::devices),
             ("memory", super::memory),
+            ("page_tables", super::page_tables),
             ("recording", super::recording),
             ("ring", super::ring),
             ("saved", super::saved),
+            ("symbols", super::symbols),
+            ("walkers", super::walkers),
         ];
         for (name, target) in targets {
             let files = corpus(name);

@@ -38,8 +38,8 @@ mod segments;
 mod series;
 mod symbols;
 mod task;
-#[cfg(test)]
-mod testkit;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 #[cfg(test)]
 mod tests;
 mod unwind;

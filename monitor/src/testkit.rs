@@ -1,22 +1,23 @@
 //! A kernel that never ran: tables, types, page tables and memory as tests want them.
 
-use crate::error::KernelError;
 use crate::image::{Image, Segment};
-use crate::kernel::Kernel;
 use crate::page_table::Gva;
 use crate::segments::Memory;
-use ktstr_testing::BtfWriter;
 use ktstr_vmm::{Gpa, MemoryError};
+#[cfg(test)]
 use std::sync::Arc;
 
-pub(crate) const LINKED_AT: u64 = 0xffff_ffff_8100_0000;
-pub(crate) const LOADED_AT: u64 = 0x100_0000;
-pub(crate) const DIRECT: u64 = 0xffff_8880_0000_0000;
+/// Where the kernel is linked.
+pub const LINKED_AT: u64 = 0xffff_ffff_8100_0000;
+/// Where it is loaded, if nothing moves it.
+pub const LOADED_AT: u64 = 0x100_0000;
+/// Where its direct map begins.
+pub const DIRECT: u64 = 0xffff_8880_0000_0000;
 const BANNER: &[u8] = b"Linux version 9.9.9 (nobody@nowhere)\n\0";
 
 /// Memory that tests write.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Fake(pub(crate) Vec<u8>);
+pub struct Fake(pub Vec<u8>);
 
 impl Memory for Fake {
     fn read(&self, at: Gpa, into: &mut [u8]) -> Result<(), MemoryError> {
@@ -33,11 +34,12 @@ impl Memory for Fake {
 
 impl Fake {
     /// Writes a word; memory grows as needed.
-    pub(crate) fn put(&mut self, at: u64, word: u64) {
+    pub fn put(&mut self, at: u64, word: u64) {
         self.write(at, &word.to_le_bytes());
     }
 
-    pub(crate) fn write(&mut self, at: u64, bytes: &[u8]) {
+    /// Writes bytes; memory grows as needed.
+    pub fn write(&mut self, at: u64, bytes: &[u8]) {
         let at = at as usize;
         self.0.resize(self.0.len().max(at + bytes.len()), 0);
         self.0[at..at + bytes.len()].copy_from_slice(bytes);
@@ -46,7 +48,7 @@ impl Fake {
 
 /// How scripts/kallsyms.c writes its tables.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Layout {
+pub enum Layout {
     /// 7.0 and later.
     Place,
     /// 6.15 to 6.19.
@@ -56,7 +58,7 @@ pub(crate) enum Layout {
 }
 
 /// Tables of `symbols`, which are in the order of their addresses, linked at `at`.
-pub(crate) fn tables(layout: Layout, symbols: &[(String, u64)], at: u64) -> Vec<u8> {
+pub fn tables(layout: Layout, symbols: &[(String, u64)], at: u64) -> Vec<u8> {
     let align = if layout == Layout::Place { 4 } else { 8 };
     let mut bytes = Vec::new();
     let pad = |bytes: &mut Vec<u8>| {
@@ -117,15 +119,18 @@ pub(crate) fn tables(layout: Layout, symbols: &[(String, u64)], at: u64) -> Vec<
 }
 
 /// A machine with a kernel: the image in one large page, all memory in the direct map.
-pub(crate) struct Machine {
-    pub(crate) memory: Fake,
-    pub(crate) symbols: Vec<(String, u64)>,
+#[derive(Debug)]
+pub struct Machine {
+    /// Its memory.
+    pub memory: Fake,
+    /// Symbols and their link addresses.
+    pub symbols: Vec<(String, u64)>,
     text_at: u64,
 }
 
 impl Machine {
     /// The kernel is `by` beyond its link address and lies at `text_at`.
-    pub(crate) fn new(text_at: u64, by: u64) -> Self {
+    pub fn new(text_at: u64, by: u64) -> Self {
         let symbols = [
             ("_text", 0),
             ("linux_banner", 0x100),
@@ -161,25 +166,38 @@ impl Machine {
     }
 
     /// Physical address of a symbol.
-    pub(crate) fn at(&self, name: &str) -> u64 {
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn at(&self, name: &str) -> u64 {
         let (_, linked) = self.symbols.iter().find(|(known, _)| known == name).expect("is a symbol");
         linked - LINKED_AT + self.text_at
     }
 
-    pub(crate) fn put(&mut self, name: &str, word: u64) {
+    /// Writes a word where a symbol is.
+    pub fn put(&mut self, name: &str, word: u64) {
         self.memory.put(self.at(name), word);
     }
 
-    pub(crate) fn image(&self, types: &BtfWriter) -> Image {
-        let types = types.finish();
+    /// The segment with its code, linked at [`LINKED_AT`]: symbols, and `types` as its BTF.
+    pub fn segment(&self, types: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; 0x200];
         bytes[0x100..0x100 + BANNER.len()].copy_from_slice(BANNER);
-        bytes.extend(&types);
+        bytes.extend(types);
         let mut symbols = self.symbols.clone();
         symbols.push(("__stop_BTF".into(), LINKED_AT + bytes.len() as u64));
         symbols.sort_by_key(|(_, address)| *address);
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         bytes.extend(tables(Layout::Base, &symbols, LINKED_AT + bytes.len() as u64));
+        bytes
+    }
+
+    /// Its image.
+    ///
+    /// # Panics
+    /// If it lacks what every kernel has.
+    pub fn image_of(&self, types: &[u8]) -> Image {
+        let bytes = self.segment(types);
         let code = Segment { offset: 0, bytes: bytes.len() as u64, virt: LINKED_AT, phys: LOADED_AT };
         let read = |at: u64, into: &mut [u8]| {
             into.copy_from_slice(&bytes[at as usize..at as usize + into.len()]);
@@ -187,9 +205,16 @@ impl Machine {
         };
         Image::of(&read, &code).expect("is a kernel")
     }
+}
 
-    pub(crate) fn open(&self, types: &BtfWriter) -> Result<Kernel, KernelError> {
-        Kernel::open(Arc::new(self.image(types)), Arc::new(self.memory.clone()))
+#[cfg(test)]
+impl Machine {
+    pub(crate) fn image(&self, types: &ktstr_testing::BtfWriter) -> Image {
+        self.image_of(&types.finish())
+    }
+
+    pub(crate) fn open(&self, types: &ktstr_testing::BtfWriter) -> Result<crate::Kernel, crate::KernelError> {
+        crate::Kernel::open(Arc::new(self.image(types)), Arc::new(self.memory.clone()))
     }
 }
 
@@ -199,12 +224,12 @@ fn memory_put_second(machine: &mut Machine, word: u64) {
 }
 
 /// Where the direct map has a physical address.
-pub(crate) fn direct(at: u64) -> Gva {
+pub fn direct(at: u64) -> Gva {
     Gva(DIRECT + at)
 }
 
 /// A `struct list_head` each of `nodes`, in a ring.
-pub(crate) fn ring(memory: &mut Fake, nodes: &[(u64, Gva)]) {
+pub fn ring(memory: &mut Fake, nodes: &[(u64, Gva)]) {
     for (index, (at, _)) in nodes.iter().enumerate() {
         let next = nodes[(index + 1) % nodes.len()].1;
         let prev = nodes[(index + nodes.len() - 1) % nodes.len()].1;

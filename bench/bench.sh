@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Our own time around a guest (all of the process but the guest's boot and run) against the bare emulator booting the same kernel to an init that
-# ends at once; a machine on KVM against bare ioctls; then a `bazel test` that has nothing to do against Bazel's floor. Bare boots and cases
-# take turns, and medians are compared.
+# ends at once; what it costs to look at a kernel, against bare reads; a machine on KVM against bare ioctls; then a `bazel test` that has nothing to do
+# against Bazel's floor. Bare boots and cases take turns, and medians are compared.
 set -euo pipefail
 runs=${1:-5}
 scratch=$(mktemp -d)
@@ -70,6 +70,7 @@ awk -v own="$own_median" -v bare="$bare_median" -v runs="$runs" 'BEGIN {
 bench/starts.sh
 bench/attached.sh
 bench/clones.sh
+KTSTR_KERNEL=$BENCH_KERNEL tools/cargo/tests/monitor/costs --ignored --nocapture | grep -E '^(opening|sample)'
 if [[ -w /dev/kvm ]]; then
   tools/cargo/tests/vmm/costs --ignored --nocapture | grep '^KVM'
 else

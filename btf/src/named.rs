@@ -1,5 +1,6 @@
 //! Everything that has a name that somebody may ask for: functions, structs, constants.
 
+use crate::field::VISITS_MAX;
 use crate::types::{Kind, Record};
 use crate::{Btf, TypeId};
 

@@ -9,7 +9,7 @@ LINES_MAX=400
 REGISTRIES='[a-z]+\.debian\.org|registry\.(npmjs|yarnpkg)\.|pypi\.org|pythonhosted\.org|[a-z]+\.crates\.io|crates\.io-index|bcr\.bazel\.'
 MACHINE_PATHS='(^|[^$}A-Za-z0-9_.*-])/(home/[a-z]|Users/[A-Za-z]|root/|work/)'
 UNSAFE_MAY_BE_IN=(channel/src/mapping.rs e2e/rust_binary/src/main.rs gate/src/instants.rs gate/src/interposed.rs gate/src/registers.rs guest/src/sys/ init/src/sys/ tests/tests/nested.rs
-  vmm/src/kvm/arch/x86_64/state.rs vmm/src/kvm/genuine.rs vmm/src/kvm/memory.rs vmm/src/tcg/spawn.rs vmm/tests/costs/)
+  vmm/src/kvm/arch/x86_64/state.rs vmm/src/kvm/genuine.rs vmm/src/kvm/memory.rs vmm/src/process_memory.rs vmm/src/tcg/spawn.rs vmm/tests/costs/)
 problems=0
 
 problem() {

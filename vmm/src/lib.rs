@@ -28,6 +28,7 @@ pub mod machine;
 pub mod memory;
 mod memory_map;
 mod patience;
+mod process_memory;
 mod ram;
 pub mod registers;
 pub mod saved;

@@ -1,9 +1,10 @@
 //! Guest memory, read from outside at guest-physical addresses.
 //!
 //! RAM lies in files that the back end shares with the guest (`memfd`), so a read is one `pread` and nothing in the guest notices. What
-//! is read while the machine runs may be torn: it is data of a running kernel. A write is one `pwrite`. Memory of a machine that started from a save
-//! is reached through the process that has it, so that what is written stays there and never comes into the save.
+//! is private to a process is read and written through its `/proc/PID/mem`, many places with one call; what is written stays there and never comes into
+//! the save that the machine started from. What is read while the machine runs may be torn: it is data of a running kernel. A write is one `pwrite`.
 
+use crate::process_memory;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -74,11 +75,18 @@ impl Segment {
 #[derive(Debug, Clone)]
 pub struct GuestMemory {
     segments: Arc<[Segment]>,
+    /// A process, and the file that is its memory.
+    process: Option<(u32, Arc<File>)>,
 }
 
 impl GuestMemory {
     pub(crate) fn new(segments: Vec<Segment>) -> Self {
-        Self { segments: segments.into() }
+        Self { segments: segments.into(), process: None }
+    }
+
+    /// Says that `file` is the memory of the process `pid`.
+    pub(crate) fn of_process(self, pid: u32, file: Arc<File>) -> Self {
+        Self { process: Some((pid, file)), ..self }
     }
 
     /// Fills `into` with the bytes from `start`.
@@ -125,6 +133,34 @@ impl GuestMemory {
             left -= length;
         }
         Ok(())
+    }
+
+    /// Fills each of `parts` with the bytes from its address on: with one call for all, where they are private to a process.
+    ///
+    /// # Errors
+    /// As [`GuestMemory::read`].
+    pub fn read_many(&self, parts: &mut [(Gpa, &mut [u8])]) -> Result<(), MemoryError> {
+        if let Some((pid, file)) = &self.process {
+            // Where a part is in the process, if it is in one piece.
+            let place = |at: Gpa, bytes: usize| {
+                self.segments.iter().find_map(|segment| {
+                    let (offset, available) = segment.locate(at)?;
+                    (Arc::ptr_eq(&segment.file, file) && available >= bytes as u64).then_some(offset)
+                })
+            };
+            let places: Option<Vec<(u64, &mut [u8])>> =
+                parts.iter_mut().map(|(at, into)| Some((place(*at, into.len())?, &mut **into))).collect();
+            // A process that has gone away may have left its number to another one, but not its memory.
+            if places.is_some_and(|mut places| process_memory::read(*pid, &mut places)) && self.is_there(file) {
+                return Ok(());
+            }
+        }
+        parts.iter_mut().try_for_each(|(at, into)| self.read(*at, into))
+    }
+
+    fn is_there(&self, file: &Arc<File>) -> bool {
+        let segment = self.segments.iter().find(|segment| Arc::ptr_eq(&segment.file, file));
+        segment.is_some_and(|segment| file.read_exact_at(&mut [0], segment.offset).is_ok())
     }
 
     /// The little-endian 64-bit word at `at`.
@@ -175,6 +211,27 @@ mod tests {
         assert_eq!(&seen, b"AB!?+-gh");
         let error = memory.write(Gpa(0x1007), b"xy").expect_err("refused").to_string();
         assert_eq!(error, "no guest memory at 0x1008 for 2 bytes from 0x1007");
+    }
+
+    #[test]
+    fn many_reads_are_as_one_each() {
+        let content = b"0123456789abcdef".to_vec();
+        let own = Arc::new(File::open("/proc/self/mem").expect("opens"));
+        let mut segments = memory().segments.to_vec();
+        let (offset, file) = (content.as_ptr() as u64, own.clone());
+        segments.push(Segment { start: Gpa(0x2000), bytes: 16, file, offset, _mapping: None });
+        let memory = GuestMemory::new(segments).of_process(std::process::id(), own);
+        // All in the process; one of them elsewhere; one beyond the end.
+        for (other, expected) in [(0x2009, Some(b"9ab")), (0x1000, Some(b"ABC")), (0x200e, None)] {
+            let (mut first, mut second) = ([0; 2], [0; 3]);
+            let read = memory.read_many(&mut [(Gpa(0x2001), &mut first), (Gpa(other), &mut second)]);
+            assert_eq!(read.ok().map(|()| (&first, &second)), expected.map(|expected| (b"12", expected)));
+        }
+        // Another process may have the number by now.
+        let gone = tempfile::tempfile().map(Arc::new).expect("a file");
+        let segment = Segment { start: Gpa(0), bytes: 4, file: gone.clone(), offset, _mapping: None };
+        let memory = GuestMemory::new(vec![segment]).of_process(std::process::id(), gone);
+        assert!(memory.read_many(&mut [(Gpa(0), &mut [0; 4])]).is_err());
     }
 
     #[test]

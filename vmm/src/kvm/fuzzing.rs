@@ -67,3 +67,19 @@ pub fn memory(file: File, segments: &[(u64, u64, u64)]) -> GuestMemory {
     };
     GuestMemory::new(segments.iter().map(segment).collect())
 }
+
+/// Memory that is somewhere in this process: start, bytes, where they are in it.
+///
+/// # Errors
+/// The host has no `/proc/self/mem`.
+pub fn own_memory(segments: &[(u64, u64, u64)]) -> io::Result<GuestMemory> {
+    let own = Arc::new(File::open("/proc/self/mem")?);
+    let segment = |(start, bytes, offset): &(u64, u64, u64)| Segment {
+        start: Gpa(*start),
+        bytes: *bytes,
+        file: own.clone(),
+        offset: *offset,
+        _mapping: None,
+    };
+    Ok(GuestMemory::new(segments.iter().map(segment).collect()).of_process(std::process::id(), own.clone()))
+}

@@ -89,7 +89,7 @@ impl Vm {
             });
         }
         segments.extend(window.map(OpenWindow::into_segment));
-        Ok(crate::GuestMemory::new(segments))
+        Ok(crate::GuestMemory::new(segments).of_process(std::process::id(), own))
     }
 }
 

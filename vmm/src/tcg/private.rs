@@ -26,7 +26,11 @@ pub(super) fn private(
         ram.iter().map(locate).collect()
     };
     let from = find().map_err(|source| StartError::Host { doing: "reach the machine's private memory", source })?;
-    Ok(ram::guest_memory(topology, &from, window))
+    let memory = ram::guest_memory(topology, &from, window);
+    Ok(match from.into_iter().next() {
+        Some((file, _)) => memory.of_process(pid, file),
+        None => memory,
+    })
 }
 
 /// Where the beginning of the file `inode` is mapped. Mappings are lines of `start-end access offset device inode path`

@@ -103,6 +103,9 @@ fn clones_that_run_together_do_not_see_each_other() {
         assert_eq!(count(&*second), paused);
         first.pause().expect("pauses");
         assert_eq!(first.memory().read_u64(KEPT_AT).expect("reads"), u64::from(KEPT_VALUE));
+        let (mut kept, mut again) = ([0; 4], [0; 4]);
+        first.memory().read_many(&mut [(KEPT_AT, &mut kept), (KEPT_AT, &mut again)]).expect("reads");
+        assert_eq!([kept, again].map(u32::from_le_bytes), [KEPT_VALUE; 2]);
     }
 }
 

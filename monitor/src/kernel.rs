@@ -191,6 +191,17 @@ impl Kernel {
         Ok(())
     }
 
+    /// Fills each of `parts` with the bytes from its address on: with few calls, where many reads would be one each.
+    pub(crate) fn read_many(&self, parts: &mut [(Gva, &mut [u8])]) -> Result<(), ReadError> {
+        let physical = |at: Gva, bytes: usize| match self.locate(at)? {
+            Some((physical, left)) if left >= bytes as u64 => Ok(physical),
+            _ => Err(ReadError::Unmapped(at)),
+        };
+        let located: Result<Vec<(Gpa, &mut [u8])>, ReadError> =
+            parts.iter_mut().map(|(at, into)| Ok((physical(*at, into.len())?, &mut **into))).collect();
+        Ok(self.memory.read_many(&mut located?)?)
+    }
+
     /// The word at `at`.
     ///
     /// # Errors

@@ -196,6 +196,19 @@ impl Span {
         kernel.read(at.plus(self.start), &mut bytes)?;
         Ok(Content { start: self.start, bytes })
     }
+
+    /// The bytes of several objects, with few calls; `None`: of this one they cannot be read.
+    pub(crate) fn read_many(&self, kernel: &Kernel, at: &[Gva]) -> Vec<Option<Content>> {
+        let mut contents: Vec<_> =
+            at.iter().map(|_| Content { start: self.start, bytes: vec![0; self.bytes] }).collect();
+        let places = at.iter().map(|at| at.plus(self.start));
+        let mut parts: Vec<_> = places.zip(contents.iter_mut().map(|content| content.bytes.as_mut_slice())).collect();
+        match kernel.read_many(&mut parts) {
+            Ok(()) => contents.into_iter().map(Some).collect(),
+            // One that cannot be read is in the way of all.
+            Err(_) => at.iter().map(|at| self.read(kernel, *at).ok()).collect(),
+        }
+    }
 }
 
 /// What was read of one object.

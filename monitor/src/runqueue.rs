@@ -118,20 +118,44 @@ impl Runqueues {
         let at = self.cpu_rq(cpu)?;
         for _ in 0..ATTEMPTS {
             let rq = self.span.read(kernel, at)?;
-            let task = Gva(rq.number(&self.curr));
-            if rq.number(&self.idle) == task.0 {
-                return self.decoded(cpu, &rq, Current { at: task, pid: 0, comm: format!("swapper/{cpu}") });
+            let task = self.running(&rq).and_then(|task| self.task.read(kernel, task).ok());
+            if let Some(seen) = self.with_task(cpu, &rq, task.as_ref()) {
+                return seen;
             }
-            // It may have exited or moved by now. Its `on_cpu` says less: that is set a little later than `curr`.
-            let Ok(seen) = self.task.read(kernel, task) else { continue };
-            let [its_cpu, pid] = seen.numbers(&self.task_numbers);
-            if its_cpu != cpu as u64 {
-                continue;
-            }
-            let curr = Current { at: task, pid: pid as i32, comm: seen.text(&self.comm) };
-            return self.decoded(cpu, &rq, curr);
         }
         Err(ReadError::Torn("the task that a CPU runs"))
+    }
+
+    /// Reads those of `cpus`: first all of them at once, then the tasks that they run.
+    pub(crate) fn read_many(&self, kernel: &Kernel, cpus: &[usize]) -> Vec<Result<Runqueue, ReadError>> {
+        let at: Vec<Gva> = cpus.iter().map(|cpu| self.cpu_rq(*cpu).unwrap_or(Gva(0))).collect();
+        let rqs = self.span.read_many(kernel, &at);
+        let tasks: Vec<Option<Gva>> = rqs.iter().map(|rq| self.running(rq.as_ref()?)).collect();
+        let mut seen = self.task.read_many(kernel, &tasks.iter().copied().flatten().collect::<Vec<_>>()).into_iter();
+        let tasks = tasks.into_iter().map(|task| task.and_then(|_| seen.next()).flatten());
+        let read = |((cpu, rq), task): ((&usize, Option<Content>), Option<Content>)| {
+            rq.and_then(|rq| self.with_task(*cpu, &rq, task.as_ref())).unwrap_or_else(|| self.read(kernel, *cpu))
+        };
+        cpus.iter().zip(rqs).zip(tasks).map(read).collect()
+    }
+
+    /// The task that a CPU runs, if it is not the idle one.
+    fn running(&self, rq: &Content) -> Option<Gva> {
+        let task = rq.number(&self.curr);
+        (rq.number(&self.idle) != task).then_some(Gva(task))
+    }
+
+    /// `None`: its task is another one by now.
+    fn with_task(&self, cpu: usize, rq: &Content, task: Option<&Content>) -> Option<Result<Runqueue, ReadError>> {
+        let at = Gva(rq.number(&self.curr));
+        if self.running(rq).is_none() {
+            return Some(self.decoded(cpu, rq, Current { at, pid: 0, comm: format!("swapper/{cpu}") }));
+        }
+        // It may have exited or moved by now. Its `on_cpu` says less: that is set a little later than `curr`.
+        let task = task?;
+        let [its_cpu, pid] = task.numbers(&self.task_numbers);
+        let curr = Current { at, pid: pid as i32, comm: task.text(&self.comm) };
+        (its_cpu == cpu as u64).then(|| self.decoded(cpu, rq, curr))
     }
 
     fn decoded(&self, cpu: usize, rq: &Content, curr: Current) -> Result<Runqueue, ReadError> {

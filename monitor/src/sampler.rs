@@ -43,6 +43,8 @@ pub struct Sampler {
     looked: Option<GuestNanos>,
     /// What was said of each task, by its number.
     told: BTreeMap<i32, TaskSample>,
+    /// Where they were.
+    known: Vec<Gva>,
     /// What was said of the domains of each CPU.
     told_domains: BTreeMap<u32, Vec<DomainSample>>,
     at: GuestNanos,
@@ -102,6 +104,7 @@ impl Sampler {
             tasks_interval: spec.tasks,
             looked: None,
             told: BTreeMap::new(),
+            known: Vec::new(),
             told_domains: BTreeMap::new(),
             at: GuestNanos(0),
             ahead: None,
@@ -141,8 +144,9 @@ impl Sampler {
         let clock = torn.keep(self.clock.monotonic(&self.kernel, counter));
         self.at = clock.map_or(self.at, |clock| GuestNanos(clock.at));
         let online = torn.keep(self.online()).unwrap_or_else(|| CpuSet::range(0, self.kernel.cpus() as u32));
-        let read = |cpu: u32| self.runqueues.read(&self.kernel, cpu as usize);
-        let runqueues: Vec<_> = online.iter().filter_map(|cpu| torn.keep(read(cpu))).collect();
+        let cpus: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
+        let runqueues = self.runqueues.read_many(&self.kernel, &cpus);
+        let runqueues: Vec<_> = runqueues.into_iter().filter_map(|rq| torn.keep(rq)).collect();
         let now = self.now(clock, &runqueues);
         let scx = self.scx.as_ref().map(|scx| self.scx(scx, now, &mut torn));
         // Samples come a little early or late.
@@ -199,7 +203,8 @@ impl Sampler {
 
     fn tasks(&mut self, online: &CpuSet, now: u64, torn: &mut Torn) -> Option<TasksSample> {
         self.looked = Some(self.at);
-        let all = torn.keep(self.tasks.all(&self.kernel))?;
+        let all = torn.keep(self.tasks.all_like(&self.kernel, &self.known))?;
+        self.known = all.tasks.iter().map(|task| task.at).collect();
         let mut sample = TasksSample { complete: all.end == End::Complete, ..TasksSample::default() };
         torn.0 += u32::from(!sample.complete);
         let mut seen = BTreeSet::new();

@@ -38,7 +38,7 @@ pub struct Scx {
     /// `struct scx_dispatch_q`: number, tasks.
     dsq: Span,
     dsq_numbers: [Slot; 2],
-    hash_node: u64,
+    hash_next: Slot,
     list: u64,
     /// A task's `scx.dsq_list`, and which nodes are no task.
     node: Span,
@@ -101,8 +101,8 @@ impl Scx {
             table: table.span(),
             buckets: btf.field("bucket_table", "buckets")?.offset,
             dsq_numbers: dsq.fields(["id", "nr"])?,
+            hash_next: dsq.field("hash_node.next")?,
             dsq: dsq.span(),
-            hash_node: btf.field("scx_dispatch_q", "hash_node")?.offset,
             list: btf.field("scx_dispatch_q", "list")?.offset,
             node_links: node.fields(["node.next", "node.prev"])?,
             node_flags: node.field("flags")?,
@@ -155,10 +155,13 @@ impl Scx {
     pub fn events(&self, kernel: &Kernel, sched: Gva) -> Result<Vec<(&str, i64)>, ReadError> {
         let pointer = Gva(self.sched.read(kernel, sched)?.number(&self.per_cpu));
         let end = |event: &Member| event.field.offset + event.field.shape.bytes(kernel.btf()).unwrap_or_default();
-        let mut content = vec![0; self.events.iter().map(end).max().unwrap_or_default() as usize];
+        let bytes = self.events.iter().map(end).max().unwrap_or_default().max(1) as usize;
+        let mut contents = vec![0; bytes * kernel.cpus()];
+        let places = (0..kernel.cpus()).map(|cpu| Ok(kernel.of_cpu(pointer, cpu)?.plus(self.per_cpu_offset)));
+        let places = places.collect::<Result<Vec<_>, ReadError>>()?;
+        kernel.read_many(&mut places.into_iter().zip(contents.chunks_mut(bytes)).collect::<Vec<_>>())?;
         let mut sums: Vec<(&str, i64)> = self.event_names().map(|name| (name, 0)).collect();
-        for cpu in 0..kernel.cpus() {
-            kernel.read(kernel.of_cpu(pointer, cpu)?.plus(self.per_cpu_offset), &mut content)?;
+        for content in contents.chunks(bytes) {
             for ((_, sum), Member { field: Field { offset, shape, .. }, .. }) in sums.iter_mut().zip(&self.events) {
                 let count = shape.word(content.get(*offset as usize..).unwrap_or_default());
                 *sum = sum.wrapping_add_unsigned(count);
@@ -206,6 +209,11 @@ impl Scx {
         Ok(Dsq { at, id, nr })
     }
 
+    /// The queue that a node of the table is in.
+    fn around(&self, node: u64) -> Gva {
+        Gva(node).minus(self.hash_next.offset)
+    }
+
     /// lib/rhashtable.c: chains end with an odd pointer; bit 0 of a bucket is its lock. While the table grows there are two.
     fn own_dsqs(&self, kernel: &Kernel, mut table: Gva, dsqs: &mut Vec<Dsq>) -> Result<End, ReadError> {
         let mut seen = BTreeSet::new();
@@ -221,9 +229,11 @@ impl Scx {
                 // Only if there is no memory for a plain one.
                 return Ok(End::Torn);
             }
-            // Read at once: most of them are empty.
-            for head in kernel.words(table.plus(self.buckets), size as usize)? {
-                let mut node = head & !1;
+            // Read at once: most of them are empty, and few have more than one queue.
+            let heads = kernel.words(table.plus(self.buckets), size as usize)?.into_iter().map(|head| head & !1);
+            let heads: Vec<u64> = heads.filter(|head| *head != 0).collect();
+            let first = self.dsq.read_many(kernel, &heads.iter().map(|node| self.around(*node)).collect::<Vec<_>>());
+            for (mut node, mut content) in heads.into_iter().zip(first) {
                 while node != 0 && node & 1 == 0 {
                     if dsqs.len() as u64 >= DSQS_MAX {
                         return Ok(End::TooLong);
@@ -231,8 +241,11 @@ impl Scx {
                     if !seen.insert(node) {
                         return Ok(End::Torn);
                     }
-                    dsqs.push(self.dsq(kernel, Gva(node).minus(self.hash_node))?);
-                    node = kernel.word(Gva(node))?;
+                    let at = self.around(node);
+                    let queue = content.take().map_or_else(|| self.dsq.read(kernel, at), Ok)?;
+                    let [id, nr] = queue.numbers(&self.dsq_numbers);
+                    dsqs.push(Dsq { at, id, nr });
+                    node = queue.number(&self.hash_next);
                 }
             }
             table = Gva(future);
@@ -272,6 +285,7 @@ mod tests {
         let pointer = btf.pointer(0);
         let none = btf.array(pointer, 0);
         let list = btf.structure("list_head", 16, &[("next", pointer, 0, 0), ("prev", pointer, 64, 0)]);
+        let head = btf.structure("rhash_head", 8, &[("next", pointer, 0, 0)]);
         let hash = btf.structure("rhashtable", 8, &[("tbl", pointer, 0, 0)]);
         let atomic = btf.structure("atomic_t", 4, &[("counter", int, 0, 0)]);
         let sched = [
@@ -285,7 +299,7 @@ mod tests {
         let table =
             [("size", int, 0, 0), ("nest", int, 32, 0), ("future_tbl", pointer, 64, 0), ("buckets", none, 128, 0)];
         btf.structure("bucket_table", 16, &table);
-        let dsq = [("list", list, 0, 0), ("nr", int, 128, 0), ("id", s64, 192, 0), ("hash_node", pointer, 256, 0)];
+        let dsq = [("list", list, 0, 0), ("nr", int, 128, 0), ("id", s64, 192, 0), ("hash_node", head, 256, 0)];
         let queue = btf.structure("scx_dispatch_q", 40, &dsq);
         let scx_rq = btf.structure("scx_rq", 40, &[("local_dsq", queue, 0, 0)]);
         btf.structure("rq", 48, &[("scx", scx_rq, 64, 0)]);

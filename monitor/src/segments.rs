@@ -18,6 +18,14 @@ pub trait Memory: Send + Sync {
         Err(MemoryError::ReadOnly { at })
     }
 
+    /// Fills each of `parts` with the bytes from its address on.
+    ///
+    /// # Errors
+    /// As [`Memory::read`].
+    fn read_many(&self, parts: &mut [(Gpa, &mut [u8])]) -> Result<(), MemoryError> {
+        parts.iter_mut().try_for_each(|(at, into)| self.read(*at, into))
+    }
+
     /// Where there is memory, as start and bytes.
     fn ranges(&self) -> Vec<(Gpa, u64)>;
 }
@@ -29,6 +37,10 @@ impl Memory for GuestMemory {
 
     fn overwrite(&self, at: Gpa, from: &[u8]) -> Result<(), MemoryError> {
         Self::write(self, at, from)
+    }
+
+    fn read_many(&self, parts: &mut [(Gpa, &mut [u8])]) -> Result<(), MemoryError> {
+        Self::read_many(self, parts)
     }
 
     fn ranges(&self) -> Vec<(Gpa, u64)> {

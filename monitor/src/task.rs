@@ -6,6 +6,7 @@ use crate::list::{walk, End};
 use crate::object::{Content, Layout, Slot, Span};
 use crate::page_table::Gva;
 use ktstr_btf::present;
+use std::collections::HashMap;
 
 /// No guest of a test has more; a walk ends there.
 const TASKS_MAX: usize = 1 << 16;
@@ -188,11 +189,19 @@ impl Tasks {
     /// # Errors
     /// The lists cannot be read at all.
     pub fn all(&self, kernel: &Kernel) -> Result<AllTasks, ReadError> {
+        self.all_like(kernel, &[])
+    }
+
+    /// As [`Tasks::all`]; most of them are expected at the places `known`, which are read at once.
+    pub(crate) fn all_like(&self, kernel: &Kernel, known: &[Gva]) -> Result<AllTasks, ReadError> {
         let mut tasks = Vec::new();
+        let read = self.span.read_many(kernel, known);
+        let mut read: HashMap<Gva, Content> =
+            known.iter().copied().zip(read).filter_map(|(at, content)| Some((at, content?))).collect();
         let mut walked = Ok(End::Torn);
         for _ in 0..ATTEMPTS {
             tasks.clear();
-            walked = self.walk(kernel, &mut tasks);
+            walked = self.walk(kernel, &mut tasks, &mut read);
             if matches!(walked, Ok(End::Complete | End::TooLong)) {
                 break;
             }
@@ -200,28 +209,36 @@ impl Tasks {
         Ok(AllTasks { tasks, end: walked? })
     }
 
-    fn walk(&self, kernel: &Kernel, tasks: &mut Vec<Task>) -> Result<End, ReadError> {
+    /// What was read before is taken, once; anything else is read.
+    fn walk(&self, kernel: &Kernel, tasks: &mut Vec<Task>, read: &mut HashMap<Gva, Content>) -> Result<End, ReadError> {
         let head = self.init_task.plus(self.tasks[0].offset);
         let init = self.span.read(kernel, self.init_task)?;
         let mut threads = End::Complete;
         let processes = walk(head, head, init.links(&self.tasks).next, TASKS_MAX, |node| {
             let at = node.minus(self.tasks[0].offset);
-            let leader = self.span.read(kernel, at)?;
+            let leader = read.remove(&at).map_or_else(|| self.span.read(kernel, at), Ok)?;
             tasks.push(self.task(at, &leader));
-            threads = threads.max(self.threads(kernel, at, &leader, tasks)?);
+            threads = threads.max(self.threads(kernel, at, &leader, tasks, read)?);
             Ok(leader.links(&self.tasks))
         })?;
         Ok(processes.max(threads))
     }
 
     /// The other threads of a process. Its leader is the first on the list.
-    fn threads(&self, kernel: &Kernel, at: Gva, leader: &Content, tasks: &mut Vec<Task>) -> Result<End, ReadError> {
+    fn threads(
+        &self,
+        kernel: &Kernel,
+        at: Gva,
+        leader: &Content,
+        tasks: &mut Vec<Task>,
+        read: &mut HashMap<Gva, Content>,
+    ) -> Result<End, ReadError> {
         let head = Gva(leader.number(&self.signal)).plus(self.thread_head);
         let (from, next) = (at.plus(self.threads[0].offset), leader.links(&self.threads).next);
         let most = TASKS_MAX.saturating_sub(tasks.len());
         walk(head, from, next, most, |node| {
             let at = node.minus(self.threads[0].offset);
-            let thread = self.span.read(kernel, at)?;
+            let thread = read.remove(&at).map_or_else(|| self.span.read(kernel, at), Ok)?;
             tasks.push(self.task(at, &thread));
             Ok(thread.links(&self.threads))
         })

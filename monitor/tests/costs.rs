@@ -8,7 +8,6 @@ use ktstr_monitor::{Address, Image, Memory, Sampler};
 use ktstr_vmm::kvm::fuzzing;
 use ktstr_vmm::{Gpa, GuestMemory, MemoryError};
 use rustix::time::{clock_gettime, ClockId};
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
@@ -170,8 +169,8 @@ impl Machine {
 
     /// Read through this process.
     fn opened(&self) -> Arc<Counted> {
-        let file = File::open("/proc/self/mem").expect("opens");
-        let memory = fuzzing::memory(file, &[(0, self.memory.len() as u64, self.memory.as_ptr() as u64)]);
+        let memory =
+            fuzzing::own_memory(&[(0, self.memory.len() as u64, self.memory.as_ptr() as u64)]).expect("reads itself");
         Arc::new(Counted { memory, reads: AtomicU64::new(0), bytes: AtomicU64::new(0) })
     }
 }
@@ -192,6 +191,12 @@ impl Memory for Counted {
         self.reads.fetch_add(1, Relaxed);
         self.bytes.fetch_add(into.len() as u64, Relaxed);
         self.memory.read(at, into)
+    }
+
+    fn read_many(&self, parts: &mut [(Gpa, &mut [u8])]) -> Result<(), MemoryError> {
+        self.reads.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(parts.iter().map(|(_, into)| into.len() as u64).sum(), Relaxed);
+        self.memory.read_many(parts)
     }
 
     fn ranges(&self) -> Vec<(Gpa, u64)> {

@@ -31,7 +31,7 @@ impl Types {
 }
 
 /// Names, bytes and members of all structs, in the order in which they need each other.
-const STRUCTS: [(&str, u32, &str); 37] = [
+const STRUCTS: [(&str, u32, &str); 38] = [
     ("list_head", 16, "next ptr 0, prev ptr 8"),
     ("thread_info", 8, "cpu int 0"),
     ("thread_struct", 8, "sp u64 0"),
@@ -42,7 +42,8 @@ const STRUCTS: [(&str, u32, &str); 37] = [
     ("sched_ext_entity", 64, "dsq ptr 0, dsq_list scx_dsq_list_node 8, flags int 32, weight int 36, runnable_at u64 40, slice u64 48, dsq_vtime u64 56"),
     ("task_struct", 232, "thread_info thread_info 0, __state int 8, flags int 12, on_cpu int 16, on_rq int 20, policy int 24, pid int 28, tgid int 32, static_prio int 36, cpus_mask u64 40, tasks list_head 48, thread_node list_head 64, signal ptr 80, comm text 88, sched_info sched_info 104, se sched_entity 128, jobctl u64 144, frozen int 152, scx sched_ext_entity 160, thread thread_struct 224"),
     ("signal_struct", 24, "thread_head list_head 8"),
-    ("scx_dispatch_q", 40, "list list_head 0, nr int 16, id u64 24, hash_node ptr 32"),
+    ("rhash_head", 8, "next ptr 0"),
+    ("scx_dispatch_q", 40, "list list_head 0, nr int 16, id u64 24, hash_node rhash_head 32"),
     ("scx_rq", 48, "nr_running int 0, flags int 4, local_dsq scx_dispatch_q 8"),
     ("rq", 112, "nr_running int 0, clock u64 8, curr ptr 16, idle ptr 24, cfs cfs_rq 32, rq_sched_info sched_info 40, scx scx_rq 64"),
     ("rhashtable", 8, "tbl ptr 0"),

@@ -198,7 +198,7 @@ impl Btf {
     /// The variable `name`, of a section that the types describe: of a kernel, that of per-CPU variables.
     pub fn variable(&self, name: &str) -> Option<TypeId> {
         self.sections()
-            .flat_map(|section| self.members_of(section))
+            .flat_map(|section| self.members_of(section, VISITS_MAX))
             .find(|member| member.name == name)
             .map(|one| one.id)
     }

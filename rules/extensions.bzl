@@ -1,5 +1,5 @@
-"""The module extension `ktstr`: kernels, the emulator, libraries for schedulers, tools for shells and what its own tests decode with, by lock
-files; and the platform of this machine."""
+"""The module extension `ktstr`: kernels, the emulator, libraries for schedulers, tools for shells and what its own tests decode and look
+with, by lock files; and the platform of this machine."""
 
 load("//rules/private:debian_emulator.bzl", "debian_emulator")
 load("//rules/private:debian_files.bzl", "debian_files")
@@ -13,6 +13,7 @@ _EMULATOR = Label("//tools/emulator:debian.lock.json")
 _LIBRARIES = Label("//tools/libraries:debian.lock.json")
 _TOOLS = Label("//tools/guest:debian.lock.json")
 _DECODERS = Label("//tools/decoders:debian.lock.json")
+_BROWSER = Label("//tools/browser:debian.lock.json")
 _PREFIX = "ktstr_kernel_"
 
 def _ktstr_impl(mctx):
@@ -24,6 +25,7 @@ def _ktstr_impl(mctx):
     debian_files(name = "ktstr_libraries", lock = _LIBRARIES, refresh = "libraries", target = "libraries")
     debian_files(name = "ktstr_tools", lock = _TOOLS, refresh = "tools", target = "busybox")
     debian_files(name = "ktstr_decoders", lock = _DECODERS, refresh = "decoders", target = "decoders")
+    debian_files(name = "ktstr_browser", lock = _BROWSER, refresh = "browser", target = "browser")
     host_platform(name = "ktstr_host")
     return mctx.extension_metadata(reproducible = True)
 

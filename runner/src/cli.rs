@@ -21,9 +21,9 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Judges a recording again, without a machine.
     Judge(JudgeArgs),
-    /// Prints the report of a recording again.
+    /// Prints the report of recordings again, and makes their page.
     Report(ReportArgs),
-    /// Prints the context switches of a recording, if the test asked for them.
+    /// Prints the context switches of a recording, if the test asked for them, or writes what Perfetto opens.
     Trace(TraceArgs),
     /// Prints what a recording has of the guest's kernel when the machine hung or the scheduler died.
     Dump(DumpArgs),
@@ -260,17 +260,24 @@ pub(crate) struct PreflightArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// A recording (`.ktstr`).
-    pub(crate) recording: PathBuf,
+    /// Recordings (`.ktstr`).
+    #[arg(required = true, value_name = "RECORDING")]
+    pub(crate) recordings: Vec<PathBuf>,
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Writes the page of them all, too.
+    #[arg(long, value_name = "PAGE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
     /// A recording (`.ktstr`).
     pub(crate) recording: PathBuf,
+    /// Writes a trace that Perfetto opens to this file, and prints nothing: context switches, samples, steps, findings.
+    #[arg(long, value_name = "TRACE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

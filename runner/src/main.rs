@@ -100,7 +100,7 @@ fn command(command: &Command) -> Result<u8, (u8, String)> {
         Command::Run(args) => status_of(session::run(args)),
         Command::Replay(args) => status_of(replay::replay(args)),
         Command::Judge(args) => read(recorded::judge_file(args)),
-        Command::Report(args) => read(recorded::report_file(args)),
+        Command::Report(args) => read(recorded::report_files(args)),
         Command::Trace(args) => read(traced::trace_file(args)),
         Command::Dump(args) => read(dumped::dump_file(args)),
         Command::Samples(args) => read(sampled::samples_of_file(args)),

@@ -2,12 +2,13 @@
 //! commands that start from a file.
 
 use crate::cli::{JudgeArgs, ReportArgs};
-use crate::report::{CaseReport, Console, Reporter, RunEvent, Timings};
+use crate::report::{add_to_page, ending, CaseReport, Console, Reporter, RunEvent, Timings};
 use crate::run::Outcome;
 use ktstr_judge::{judge, overlay, parse_checks};
 use ktstr_model::event::What;
 use ktstr_model::{Check, Verdict};
 use ktstr_recording::{HostEvent, HostNanos, Recording};
+use ktstr_timeline::Page;
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -22,6 +23,7 @@ pub(crate) fn outcome(recording: &Recording, checks: &[Check]) -> Outcome {
         findings: judgement.findings,
         warnings: judgement.warnings,
         timings: timings(recording),
+        ending: recording.ending().map(ending),
         host_steal: recording.steal().to_vec(),
         backend_version: backend_version(recording),
         kernel: kernel(recording),
@@ -48,15 +50,27 @@ pub(crate) fn judge_file(args: &JudgeArgs) -> Result<Verdict, Box<dyn Error>> {
 ///
 /// # Errors
 /// A file that is no recording.
-pub(crate) fn report_file(args: &ReportArgs) -> Result<Verdict, Box<dyn Error>> {
-    let recording = Recording::read(&args.recording)?;
-    let report = report(&recording, &recording.header.case.checks, &args.recording);
-    match args.json {
-        // A reader that has gone away is no failure.
-        true => drop(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report)?)),
-        false => print(&report),
+pub(crate) fn report_files(args: &ReportArgs) -> Result<Verdict, Box<dyn Error>> {
+    let (mut page, mut verdict, mut title) = (Page::default(), Verdict::Pass, String::new());
+    for path in &args.recordings {
+        let recording = Recording::read(path)?;
+        let report = report(&recording, &recording.header.case.checks, path);
+        match args.json {
+            // A reader that has gone away is no failure.
+            true => drop(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report)?)),
+            false => print(&report),
+        }
+        if title.is_empty() {
+            title = report.name.split('[').next().unwrap_or_default().to_owned();
+        }
+        verdict = verdict.max(report.verdict);
+        add_to_page(&mut page, &report, Ok(&recording));
     }
-    Ok(report.verdict)
+    if let Some(path) = &args.html {
+        let written = std::fs::write(path, page.render(&title));
+        written.map_err(|error| format!("cannot write the page {}: {error}", path.display()))?;
+    }
+    Ok(verdict)
 }
 
 /// Through the same reporter as a live run.

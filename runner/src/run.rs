@@ -11,6 +11,7 @@ use crate::stop::Stop;
 use ktstr_model::verdict::{join, Place};
 use ktstr_model::{Case, Cause, Finding, Phase, Verdict};
 use ktstr_recording::CpuSteal;
+use ktstr_timeline::Page;
 use std::time::Instant;
 
 /// Reports are written after each case, as long as that takes less than one part in this many of the time: with thousands of
@@ -46,6 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) warnings: Vec<String>,
     /// How long it took.
     pub(crate) timings: Timings,
+    /// How the machine ended, in words.
+    pub(crate) ending: Option<String>,
     /// What the host took from each CPU, if it is known.
     pub(crate) host_steal: Vec<CpuSteal>,
     /// Version of the back end; empty if it did not start.
@@ -76,7 +79,8 @@ impl Run<'_> {
         reporter.report(&RunEvent::Planned { target: self.target, selected, planned: self.planned.all });
         self.planned.warnings.iter().for_each(|text| reporter.report(&RunEvent::Warning { text }));
         let mut report = self.empty_report();
-        let mut written = self.files.write(&report);
+        let mut page = Page::default();
+        let mut written = self.files.write(&report, &page);
         let mut next_write = Instant::now();
         for case in selected {
             let outcome = match self.reason_not_to_run(&report) {
@@ -90,10 +94,11 @@ impl Run<'_> {
             let case_report = outcome.report(case, self.rerun.command(&case.name, self.random_seed), replay);
             reporter.report(&RunEvent::CaseFinished { report: &case_report });
             report.verdict = report.verdict.max(case_report.verdict);
+            self.files.add(&case_report, &mut page);
             report.cases.push(case_report);
             if Instant::now() >= next_write {
                 let since = Instant::now();
-                written = self.files.write(&report);
+                written = self.files.write(&report, &page);
                 next_write = Instant::now() + since.elapsed() * WRITE_SHARE;
             }
         }
@@ -103,7 +108,7 @@ impl Run<'_> {
             report.warnings.push(problem);
         }
         if !selected.is_empty() {
-            written = self.files.write(&report);
+            written = self.files.write(&report, &page);
         }
         reporter.report(&RunEvent::Finished { report: &report });
         (report, written)
@@ -154,6 +159,7 @@ impl Outcome {
             name: case.name.clone(),
             key: crate::inputs::hash(&serde_json::to_vec(case).unwrap_or_default()),
             topology: case.topology.to_string(),
+            profile: case.profile.clone(),
             backend: case.backend.name().into(),
             backend_version: self.backend_version,
             clock: case.clock.name().into(),
@@ -164,6 +170,7 @@ impl Outcome {
             findings: self.findings,
             warnings: self.warnings,
             timings: self.timings,
+            ending: self.ending,
             host_steal: self.host_steal,
             recording: self.recording,
             guest_events: self.guest_events,
@@ -185,6 +192,7 @@ pub(crate) fn not_run(finding: Finding) -> Outcome {
         findings: vec![finding],
         warnings: Vec::new(),
         timings: Timings::default(),
+        ending: None,
         host_steal: Vec::new(),
         backend_version: String::new(),
         kernel: String::new(),

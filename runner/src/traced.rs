@@ -1,4 +1,4 @@
-//! `ktstr trace`: the context switches of a recording, line by line.
+//! `ktstr trace`: the context switches of a recording, line by line; or all that is known of it, as a trace for Perfetto.
 //!
 //! ```text
 //!     1.204118763 segment 0 starts
@@ -11,11 +11,12 @@
 //! which.
 
 use crate::cli::TraceArgs;
-use ktstr_judge::missing_switches;
+use ktstr_judge::{judge, missing_switches};
 use ktstr_model::event::What;
 use ktstr_model::trace::{Switch, Task};
 use ktstr_model::{GuestNanos, Plan, Verdict};
 use ktstr_recording::Recording;
+use ktstr_timeline::perfetto;
 use std::error::Error;
 use std::io::Write;
 
@@ -25,6 +26,12 @@ use std::io::Write;
 /// A file that is no recording, or one in which nothing was traced.
 pub(crate) fn trace_file(args: &TraceArgs) -> Result<Verdict, Box<dyn Error>> {
     let recording = Recording::read(&args.recording)?;
+    if let Some(path) = &args.output {
+        let findings = judge(&recording, &recording.header.case.checks).findings;
+        let written = std::fs::write(path, perfetto(&recording, &findings));
+        written.map_err(|error| format!("cannot write the trace {}: {error}", path.display()))?;
+        return Ok(Verdict::Pass);
+    }
     let plan = &recording.header.case.plan;
     if plan.trace.is_empty() {
         let text = "nothing was traced in it: the test has to say trace = [\"sched_switch\"]";

@@ -1,10 +1,11 @@
 //! Reports: the run emits [`RunEvent`]s, reporters only consume them.
 //!
 //! `console` prints for people, `progress` shows what is going on to a terminal, `terminal` keeps these two apart, `junit`, `json` and `bep` write the files
-//! that Bazel and CI systems read; `replay` is what a comparison with a recording reads like. Everything a reporter says about a case stands in its [`CaseReport`].
+//! that Bazel and CI systems read; `html` is the page for people; `replay` is what a comparison with a recording reads like. Everything a reporter says about a case stands in its [`CaseReport`].
 
 mod bep;
 mod console;
+mod html;
 mod json;
 mod junit;
 mod progress;
@@ -13,11 +14,13 @@ mod terminal;
 
 use ktstr_model::{Case, Finding, Verdict};
 use ktstr_recording::CpuSteal;
+use ktstr_timeline::Page;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 pub(crate) use console::Console;
-pub(crate) use replay::Replayed;
+pub(crate) use html::add as add_to_page;
+pub(crate) use replay::{ending, Replayed};
 pub(crate) use terminal::Terminal;
 
 /// A report that could not be written.
@@ -94,6 +97,9 @@ pub(crate) struct CaseReport {
     /// SHA-256 over everything that the case is a function of.
     pub(crate) key: String,
     pub(crate) topology: String,
+    /// Name of its flag profile, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) profile: Option<String>,
     pub(crate) backend: String,
     /// Version of the back end; empty if it did not start.
     pub(crate) backend_version: String,
@@ -107,6 +113,9 @@ pub(crate) struct CaseReport {
     /// What the reader should know of the bounds, and what fails nothing.
     pub(crate) warnings: Vec<String>,
     pub(crate) timings: Timings,
+    /// How the machine ended, in words; none: it did not run, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ending: Option<String>,
     /// What the host took from each CPU; empty under the virtual clock, and if it is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) host_steal: Vec<CpuSteal>,
@@ -154,16 +163,23 @@ pub(crate) const REPORT_VERSION: u32 = 1;
 pub(crate) struct ReportFiles {
     /// JUnit.
     pub(crate) xml: Option<PathBuf>,
-    /// Directory for `report.json` and `build_events.json`.
+    /// Directory for `report.json`, `build_events.json` and `report.html`; that of the recordings.
     pub(crate) directory: Option<PathBuf>,
 }
 
 impl ReportFiles {
+    /// Puts a case that has ended on the page, if there is to be one.
+    pub(crate) fn add(&self, report: &CaseReport, page: &mut Page) {
+        if let Some(directory) = &self.directory {
+            html::add_from(page, report, directory);
+        }
+    }
+
     /// Writes all files.
     ///
     /// # Errors
     /// The first file that could not be written; later ones are tried all the same.
-    pub(crate) fn write(&self, report: &TargetReport) -> Result<(), ReportError> {
+    pub(crate) fn write(&self, report: &TargetReport, page: &Page) -> Result<(), ReportError> {
         let mut result = Ok(());
         let mut put = |path: &Path, bytes: Vec<u8>| {
             if let Err(source) = replace(path, &bytes) {
@@ -176,6 +192,7 @@ impl ReportFiles {
         if let Some(directory) = &self.directory {
             put(&directory.join("report.json"), json::render(report));
             put(&directory.join("build_events.json"), bep::render(report));
+            put(&directory.join("report.html"), page.render(&report.target));
         }
         result
     }
@@ -215,6 +232,7 @@ pub(crate) mod tests {
             name: name.into(),
             key: "ab".repeat(32),
             topology: "1n1l2c1t".into(),
+            profile: None,
             backend: "tcg".into(),
             backend_version: "QEMU 10.0".into(),
             clock: "virtual".into(),
@@ -225,6 +243,7 @@ pub(crate) mod tests {
             findings,
             warnings: Vec::new(),
             host_steal: Vec::new(),
+            ending: None,
             timings: Timings { prepare: 0.05, boot: 2.0, run: 1.0, judge: 0.0 },
             recording: Some("t-1n1l2c1t-s0.ktstr".into()),
             guest_events: 27,
@@ -284,7 +303,7 @@ pub(crate) mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         std::os::unix::fs::symlink("/dev/full", directory.path().join("test.xml.part")).expect("links");
         let files = ReportFiles { xml: Some(directory.path().join("test.xml")), directory: None };
-        let error = files.write(&target()).expect_err("full");
+        let error = files.write(&target(), &Page::default()).expect_err("full");
         assert_eq!(error.to_string(), format!("cannot write the report {}/test.xml", directory.path().display()));
         assert!(!directory.path().join("test.xml").exists());
     }

@@ -215,7 +215,8 @@ fn seconds(at: GuestNanos) -> String {
     format!("{:.9}s of guest time", at.0 as f64 / 1e9)
 }
 
-fn ending(ending: &Ending) -> String {
+/// How a machine ended, in words.
+pub(crate) fn ending(ending: &Ending) -> String {
     match ending {
         Ending::Guest { code } => format!("the guest ended with code {code}"),
         Ending::PowerOff => "the guest switched itself off".into(),

@@ -1,0 +1,137 @@
+//! Numbers over time, all from samples.
+
+use crate::lanes::waiting_for;
+use crate::timeline::Chart;
+use ktstr_model::sample::{CpuSample, SeriesValue, DSQ_BUILTIN};
+use ktstr_model::Sample;
+use ktstr_recording::{HostEvent, Recording};
+use std::collections::BTreeMap;
+
+/// Dispatch queues with a chart of their own.
+const DSQS_MAX: usize = 8;
+
+type Points = Vec<(u64, Option<f64>)>;
+
+/// All charts that have something to show.
+pub(crate) fn of(recording: &Recording) -> Vec<Chart> {
+    let samples: Vec<(u64, &Sample)> = recording.samples().map(|(at, sample)| (at.0, sample)).collect();
+    if samples.is_empty() {
+        return Vec::new();
+    }
+    let over_cpus = |name: &str, value: &dyn Fn(&[CpuSample]) -> f64| {
+        let points = samples.iter().map(|(at, sample)| (*at, Some(value(&sample.cpus)))).collect();
+        Chart { name: name.into(), unit: "", points }
+    };
+    let runnable = |cpus: &[CpuSample]| cpus.iter().map(|cpu| f64::from(cpu.nr_running)).sum();
+    let waiting = |cpus: &[CpuSample]| cpus.iter().map(|cpu| f64::from(waiting_for(cpu))).sum();
+    let mut charts = vec![
+        over_cpus("runnable tasks (nr_running)", &runnable),
+        over_cpus("imbalance (largest less smallest nr_running)", &imbalance),
+        over_cpus("tasks that wait for a CPU", &waiting),
+    ];
+    charts.extend(longest_wait(&samples));
+    charts.extend(dispatch_queues(&samples));
+    charts.extend(events(recording, &samples));
+    charts.extend(series(recording, &samples));
+    charts
+}
+
+fn imbalance(cpus: &[CpuSample]) -> f64 {
+    let numbers = || cpus.iter().map(|cpu| cpu.nr_running);
+    f64::from(numbers().max().unwrap_or(0) - numbers().min().unwrap_or(0))
+}
+
+/// Of all tasks, where a sample looks at them.
+fn longest_wait(samples: &[(u64, &Sample)]) -> Option<Chart> {
+    let longest = |sample: &Sample| {
+        let tasks = sample.tasks.as_ref()?;
+        Some(tasks.tasks.iter().filter_map(|task| task.waiting).max().unwrap_or(0) as f64 / 1e6)
+    };
+    let points: Points =
+        samples.iter().filter_map(|(at, sample)| longest(sample).map(|value| (*at, Some(value)))).collect();
+    (!points.is_empty()).then(|| Chart { name: "longest wait of a task".into(), unit: " ms", points })
+}
+
+/// Local ones together, and of the others those that were the longest.
+fn dispatch_queues(samples: &[(u64, &Sample)]) -> Vec<Chart> {
+    let local = |sample: &Sample| -> Option<f64> {
+        let depths: Vec<u32> = sample.cpus.iter().filter_map(|cpu| Some(cpu.scx?.local_dsq_nr)).collect();
+        (!depths.is_empty()).then(|| depths.iter().map(|depth| f64::from(*depth)).sum())
+    };
+    let local: Points = samples.iter().map(|(at, sample)| (*at, local(sample))).collect();
+    let mut charts = Vec::new();
+    if has_some(&local) {
+        charts.push(Chart { name: "tasks in local DSQs".into(), unit: "", points: local });
+    }
+    let mut queues: BTreeMap<u64, (u32, Points)> = BTreeMap::new();
+    for (at, sample) in samples {
+        for dsq in sample.scx.iter().flat_map(|scx| &scx.dsqs) {
+            let (deepest, points) = queues.entry(dsq.id).or_default();
+            *deepest = dsq.nr.max(*deepest);
+            points.push((*at, Some(dsq.nr.into())));
+        }
+    }
+    let mut queues: Vec<(u64, u32, Points)> =
+        queues.into_iter().map(|(id, (deepest, points))| (id, deepest, points)).collect();
+    queues.sort_by_key(|(_, deepest, _)| std::cmp::Reverse(*deepest));
+    let all = queues.len();
+    queues.truncate(DSQS_MAX);
+    for (index, (id, deepest, points)) in queues.into_iter().filter(|(_, deepest, _)| *deepest > 0).enumerate() {
+        let rest = if index + 1 == DSQS_MAX && all > DSQS_MAX { format!(" (the deepest {DSQS_MAX} of {all})") } else { String::new() };
+        let _ = deepest;
+        charts.push(Chart { name: format!("tasks in {}{rest}", dsq_name(id)), unit: "", points });
+    }
+    charts
+}
+
+fn dsq_name(id: u64) -> String {
+    match id {
+        _ if id & DSQ_BUILTIN != 0 => format!("the kernel's DSQ {}", id & !DSQ_BUILTIN),
+        _ => format!("DSQ {id:#x}"),
+    }
+}
+
+/// Events of sched_ext a second, of those that happened.
+fn events(recording: &Recording, samples: &[(u64, &Sample)]) -> Vec<Chart> {
+    let names = recording.host_events().find_map(|(_, event)| match event {
+        HostEvent::Monitored { events, .. } => Some(events.as_slice()),
+        _ => None,
+    });
+    let chart = |(index, name): (usize, &String)| {
+        let count = |sample: &Sample| sample.scx.as_ref()?.events.get(index).copied();
+        let points: Points = samples
+            .windows(2)
+            .map(|pair| match pair {
+                [(from, before), (to, after)] => (*to, count(before).zip(count(after)).and_then(|(before, after)| rate(before, after, *from, *to))),
+                _ => (0, None),
+            })
+            .collect();
+        points.iter().any(|(_, value)| value.is_some_and(|value| value > 0.0)).then(|| Chart { name: name.clone(), unit: "/s", points })
+    };
+    names.unwrap_or_default().iter().enumerate().filter_map(chart).collect()
+}
+
+/// None where the count begins anew, since the scheduler does.
+fn rate(before: u64, after: u64, from: u64, to: u64) -> Option<f64> {
+    let seconds = to.checked_sub(from).filter(|ns| *ns > 0)? as f64 / 1e9;
+    Some(after.checked_sub(before)? as f64 / seconds)
+}
+
+/// What the case asks for.
+fn series(recording: &Recording, samples: &[(u64, &Sample)]) -> Vec<Chart> {
+    let specs = recording.header.case.monitor.iter().flat_map(|monitor| &monitor.series);
+    let value = |sample: &Sample, index: usize| match sample.series.get(index) {
+        Some(SeriesValue::Number(number)) => Some(*number as f64),
+        _ => None,
+    };
+    let chart = |(index, name): (usize, &String)| Chart {
+        name: name.clone(),
+        unit: "",
+        points: samples.iter().map(|(at, sample)| (*at, value(sample, index))).collect(),
+    };
+    specs.map(|spec| &spec.name).enumerate().map(chart).collect()
+}
+
+fn has_some(points: &Points) -> bool {
+    points.iter().any(|(_, value)| value.is_some())
+}

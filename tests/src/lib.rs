@@ -6,12 +6,14 @@
 #![allow(clippy::panic)] // All of this is test code; clippy sees that only inside of test functions.
 
 mod bare;
+mod browser;
 mod fixture;
 mod load;
 mod pty;
 mod recordings;
 
 pub use bare::{argument, ktstr, said, Bare, Said};
+pub use browser::Browser;
 pub use fixture::{fixture, under_fixture};
 pub use load::Load;
 pub use pty::Pty;

@@ -77,7 +77,11 @@ fn dispatch_queues(samples: &[(u64, &Sample)]) -> Vec<Chart> {
     let all = queues.len();
     queues.truncate(DSQS_MAX);
     for (index, (id, deepest, points)) in queues.into_iter().filter(|(_, deepest, _)| *deepest > 0).enumerate() {
-        let rest = if index + 1 == DSQS_MAX && all > DSQS_MAX { format!(" (the deepest {DSQS_MAX} of {all})") } else { String::new() };
+        let rest = if index + 1 == DSQS_MAX && all > DSQS_MAX {
+            format!(" (the deepest {DSQS_MAX} of {all})")
+        } else {
+            String::new()
+        };
         let _ = deepest;
         charts.push(Chart { name: format!("tasks in {}{rest}", dsq_name(id)), unit: "", points });
     }
@@ -102,11 +106,17 @@ fn events(recording: &Recording, samples: &[(u64, &Sample)]) -> Vec<Chart> {
         let points: Points = samples
             .windows(2)
             .map(|pair| match pair {
-                [(from, before), (to, after)] => (*to, count(before).zip(count(after)).and_then(|(before, after)| rate(before, after, *from, *to))),
+                [(from, before), (to, after)] => {
+                    (*to, count(before).zip(count(after)).and_then(|(before, after)| rate(before, after, *from, *to)))
+                }
                 _ => (0, None),
             })
             .collect();
-        points.iter().any(|(_, value)| value.is_some_and(|value| value > 0.0)).then(|| Chart { name: name.clone(), unit: "/s", points })
+        points.iter().any(|(_, value)| value.is_some_and(|value| value > 0.0)).then(|| Chart {
+            name: name.clone(),
+            unit: "/s",
+            points,
+        })
     };
     names.unwrap_or_default().iter().enumerate().filter_map(chart).collect()
 }

@@ -18,19 +18,22 @@ pub(crate) fn fill(timeline: &mut Timeline, recording: &Recording) {
             of_cpu.extend(&part.switches);
         }
     }
-    let traced = switches.iter().any(|of_cpu| !of_cpu.is_empty());
+    switches.iter_mut().for_each(|of_cpu| of_cpu.sort_by_key(|switch| switch.at));
+    // Of the time before the first switch and behind the last one nobody knows whether it was traced.
+    let first = switches.iter().filter_map(|of_cpu| of_cpu.first()).map(|switch| switch.at.0).min();
+    let last = switches.iter().filter_map(|of_cpu| of_cpu.last()).map(|switch| switch.at.0).max();
     let sampled = recording.samples().next().is_some();
-    if !traced && !sampled {
+    let traced = first.zip(last);
+    if traced.is_none() && !sampled {
         return;
     }
     let lanes = (0..case.topology.cpus()).map(|cpu| Lane { cpu, ..Lane::default() });
     timeline.lanes = lanes.collect();
-    timeline.seen = if traced { Seen::Switches } else { Seen::Samples };
+    timeline.seen = if traced.is_some() { Seen::Switches } else { Seen::Samples };
     let mut tasks = Tasks::new(&case.plan);
-    if traced {
-        for (lane, of_cpu) in timeline.lanes.iter_mut().zip(&mut switches) {
-            of_cpu.sort_by_key(|switch| switch.at);
-            from_switches(lane, of_cpu, timeline.start, &mut tasks);
+    if let Some(traced) = traced {
+        for (lane, of_cpu) in timeline.lanes.iter_mut().zip(&switches) {
+            from_switches(lane, of_cpu, traced, &mut tasks);
         }
     }
     from_samples(timeline, recording, &mut tasks);
@@ -95,17 +98,19 @@ fn in_kernel(name: &str) -> String {
     format!("{}/{number}", work.get(..room).unwrap_or(work))
 }
 
-fn from_switches<'a>(lane: &mut Lane, switches: &[&'a Switch], start: u64, tasks: &mut Tasks<'a>) {
-    // Each switch since the beginning is there: until the first one its predecessor ran.
-    let first = switches.first().map(|switch| (start, &switch.prev));
-    let all = first.into_iter().chain(switches.iter().map(|switch| (switch.at.0, &switch.next)));
+fn from_switches<'a>(lane: &mut Lane, switches: &[&'a Switch], (first, last): (u64, u64), tasks: &mut Tasks<'a>) {
+    // Until a CPU's first switch its predecessor ran. A CPU without any did something, all the time.
+    let before = switches.first().map(|switch| (first, &switch.prev));
+    let all = before.into_iter().chain(switches.iter().map(|switch| (switch.at.0, &switch.next)));
     for (at, task) in all {
         push(&mut lane.runs, at, Some(tasks.traced(task)));
     }
+    push(&mut lane.runs, last, None);
 }
 
-/// A run begins, unless the CPU goes on with what it does.
+/// A run begins, unless the CPU goes on with what it does. One of no length never was.
 fn push(runs: &mut Vec<Run>, at: u64, task: Option<u32>) {
+    runs.pop_if(|last| last.at == at);
     if runs.last().is_none_or(|last| last.task != task) {
         runs.push(Run { at, task, runs: 1 });
     }

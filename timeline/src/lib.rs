@@ -13,6 +13,8 @@ mod marks;
 mod page;
 mod perfetto;
 mod protobuf;
+#[cfg(test)]
+mod tests;
 mod thin;
 mod timeline;
 

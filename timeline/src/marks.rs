@@ -38,25 +38,38 @@ pub(crate) fn of(recording: &Recording, end: u64) -> Vec<Mark> {
                 mark(MarkKind::Problem, format!("the guest could not {}: {}", failure.doing, failure.problem));
             }
             What::BrokenOff => mark(MarkKind::Problem, "the guest does not go on".into()),
-            What::SchedulerStarted { pid } => mark(MarkKind::Scheduler, format!("the scheduler starts as process {pid}")),
+            What::SchedulerStarted { pid } => {
+                mark(MarkKind::Scheduler, format!("the scheduler starts as process {pid}"))
+            }
             What::SchedExt(state) => mark(MarkKind::Scheduler, format!("sched_ext is {}", state.state)),
-            What::SchedulerSignalled { signal } => mark(MarkKind::Scheduler, format!("the scheduler gets signal {signal}")),
-            What::SchedulerExited { status } => mark(MarkKind::Scheduler, format!("the scheduler ends with wait status {status}")),
-            What::SchedulerOverdue(overdue) => mark(MarkKind::Problem, format!("the scheduler is late after {}", overdue.waited)),
+            What::SchedulerSignalled { signal } => {
+                mark(MarkKind::Scheduler, format!("the scheduler gets signal {signal}"))
+            }
+            What::SchedulerExited { status } => {
+                mark(MarkKind::Scheduler, format!("the scheduler ends with wait status {status}"))
+            }
+            What::SchedulerOverdue(overdue) => {
+                mark(MarkKind::Problem, format!("the scheduler is late after {}", overdue.waited))
+            }
             _ => {}
         }
     }
     // Operations at which the guest did not come to an end.
     let of_step = plan.segments().nth(next).is_some_and(|(step, ..)| Some(step) == last_step);
     if let (Some(at), Some(texts), true) = (begun, operations.get(next), of_step) {
-        let mark = |text: &String| Mark { at, until: None, kind: MarkKind::Op, text: format!("{text} (no word of its end)") };
+        let mark =
+            |text: &String| Mark { at, until: None, kind: MarkKind::Op, text: format!("{text} (no word of its end)") };
         marks.extend(texts.iter().map(mark));
     }
     close(&mut marks, MarkKind::Hold, end);
     let steps: Vec<u64> = marks.iter().filter(|mark| mark.kind == MarkKind::Step).map(|mark| mark.at).collect();
     let ends = steps.into_iter().skip(1).chain([end]);
-    marks.iter_mut().filter(|mark| mark.kind == MarkKind::Step).zip(ends).for_each(|(mark, until)| mark.until = Some(until));
-    marks.sort_by_key(|mark| mark.at);
+    marks
+        .iter_mut()
+        .filter(|mark| mark.kind == MarkKind::Step)
+        .zip(ends)
+        .for_each(|(mark, until)| mark.until = Some(until));
+    marks.sort_by_key(|mark| (mark.at, mark.kind));
     marks
 }
 
@@ -81,7 +94,9 @@ fn operations(plan: &Plan) -> Vec<Vec<String>> {
 }
 
 fn in_words(plan: &Plan, action: &Action) -> String {
-    let cgroup = |index: &u32| plan.cgroups.get(*index as usize).map_or_else(|| format!("#{index}"), |cgroup| cgroup.name.clone());
+    let cgroup = |index: &u32| {
+        plan.cgroups.get(*index as usize).map_or_else(|| format!("#{index}"), |cgroup| cgroup.name.clone())
+    };
     let cpus = |cpus: &CpuSet| if cpus.is_empty() { "all CPUs".into() } else { format!("CPUs {cpus}") };
     match action {
         Action::CreateCgroup(index) => format!("create cgroup {}", cgroup(index)),

@@ -15,7 +15,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = concat!(include_str!("page/timeline.js"), include_str!("page/draw.js"), include_str!("page/page.js"));
+const SCRIPT: &str =
+    concat!(include_str!("page/timeline.js"), include_str!("page/draw.js"), include_str!("page/page.js"));
 
 /// Green cases that have a timeline.
 const GREEN_TIMELINES: usize = 10;
@@ -135,8 +136,10 @@ impl Page {
     pub fn render(&self, title: &str) -> Vec<u8> {
         let heads = serde_json::json!({ "title": title, "cases": self.heads }).to_string().replace('<', "\\u003c");
         let data = self.cases.iter().enumerate();
-        let data = data.map(|(index, json)| format!("<script type=\"application/json\" id=\"case-{index}\">{json}</script>\n"));
-        let policy = format!("default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'", sum(SCRIPT), sum(STYLE));
+        let data = data
+            .map(|(index, json)| format!("<script type=\"application/json\" id=\"case-{index}\">{json}</script>\n"));
+        let policy =
+            format!("default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'", sum(SCRIPT), sum(STYLE));
         let page = [
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n",
             &format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n<title>ktstr</title>\n"),
@@ -161,7 +164,8 @@ impl Shown {
         let timeline = thinned(Timeline::of(recording), ENTRIES_MAX);
         let start = timeline.start;
         let lanes = timeline.lanes.into_iter().map(|lane| {
-            let (at, tasks) = lane.runs.iter().map(|run| (run.at, run.task.map_or(-1, i64::from))).unzip::<_, _, Vec<_>, Vec<_>>();
+            let (at, tasks) =
+                lane.runs.iter().map(|run| (run.at, run.task.map_or(-1, i64::from))).unzip::<_, _, Vec<_>, Vec<_>>();
             let (waited, numbers) = lane.waiting.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
             let merged: Vec<u32> = lane.runs.iter().map(|run| run.runs).collect();
             LaneJson {

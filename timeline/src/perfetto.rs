@@ -22,6 +22,7 @@ mod field {
         pub(crate) const TIMESTAMP: u64 = 8;
         pub(crate) const SEQUENCE: u64 = 10;
         pub(crate) const TRACK_EVENT: u64 = 11;
+        pub(crate) const SEQUENCE_FLAGS: u64 = 13;
         pub(crate) const TRACK: u64 = 60;
     }
     pub(super) mod track {
@@ -55,6 +56,8 @@ const COUNTER: u64 = 4;
 const BY_RANK: u64 = 3;
 /// The only sequence of packets.
 const SEQUENCE: u64 = 1;
+/// `SEQ_INCREMENTAL_STATE_CLEARED`.
+const INCREMENTAL_STATE_CLEARED: u64 = 1;
 /// Workers are known by their numbers, not by thread ids: they get these. No thread of Linux has such a one (`PID_MAX_LIMIT`).
 const WORKERS: u64 = 1 << 22;
 
@@ -79,7 +82,9 @@ struct Trace {
 
 impl Trace {
     fn packet(&mut self, packet: Message) {
-        let packet = packet.number(field::packet::SEQUENCE, SEQUENCE);
+        // The first one says that nothing came before it.
+        let flags = u64::from(self.packets.is_empty()) * INCREMENTAL_STATE_CLEARED;
+        let packet = packet.number(field::packet::SEQUENCE, SEQUENCE).number(field::packet::SEQUENCE_FLAGS, flags);
         self.packets = std::mem::take(&mut self.packets).message(field::PACKET, &packet);
     }
 
@@ -172,7 +177,8 @@ impl Trace {
         let (process, threads) = (1, 2);
         let workers = Message::default().number(1, WORKERS).text(3, "workers of the test");
         let tree = (0..plan.workers()).fold(Message::default().message(process, &workers), |tree, worker| {
-            let thread = Message::default().number(1, tid(worker)).text(2, &plan.worker_name(worker)).number(3, WORKERS);
+            let thread =
+                Message::default().number(1, tid(worker)).text(2, &plan.worker_name(worker)).number(3, WORKERS);
             tree.message(threads, &thread)
         });
         self.packet(Message::default().number(field::packet::TIMESTAMP, 0).message(field::packet::PROCESS_TREE, &tree));
@@ -240,9 +246,140 @@ fn ftrace_event(switch: &Switch, plan: &ktstr_model::Plan) -> Message {
     };
     let ((prev_pid, prev), (next_pid, next)) = (named(&switch.prev), named(&switch.next));
     // prev_comm, prev_pid, prev_state, next_comm, next_pid
-    let fields = Message::default().text(1, &prev).number(2, prev_pid).number(4, state(switch.prev_runnable)).text(5, &next).number(6, next_pid);
+    let fields = Message::default()
+        .text(1, &prev)
+        .number(2, prev_pid)
+        .number(4, state(switch.prev_runnable))
+        .text(5, &next)
+        .number(6, next_pid);
     Message::default()
         .number(field::ftrace::TIMESTAMP, time(switch.at.0))
         .number(field::ftrace::PID, prev_pid)
         .message(field::ftrace::SCHED_SWITCH, &fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protobuf::read::{fields, Value};
+    use ktstr_testing::Sampled;
+    use std::collections::HashMap;
+
+    /// Numbers and texts of the fields of a message, those of messages in it by `field.field`.
+    fn flat(bytes: &[u8], messages: &[u64]) -> HashMap<u64, Vec<String>> {
+        let mut all: HashMap<u64, Vec<String>> = HashMap::new();
+        for (field, value) in fields(bytes) {
+            let told = match value {
+                Value::Bytes(bytes) if messages.contains(&field) => format!("{:?}", fields(bytes)),
+                Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).expect("text"),
+                Value::Number(number) => number.to_string(),
+                Value::Double(number) => number.to_string(),
+            };
+            all.entry(field).or_default().push(told);
+        }
+        all
+    }
+
+    /// The trace read back: it must keep the rules of the format.
+    struct Read {
+        tracks: HashMap<String, String>,
+        /// Slices, instants and values: track, kind, time, name or value.
+        events: Vec<(String, u64, u64, String)>,
+        switches: Vec<HashMap<u64, Vec<String>>>,
+    }
+
+    fn read(trace: &[u8]) -> Read {
+        let mut read = Read { tracks: HashMap::new(), events: Vec::new(), switches: Vec::new() };
+        for (number, packet) in fields(trace) {
+            let Value::Bytes(packet) = packet else { panic!("a packet that is none") };
+            assert_eq!(number, field::PACKET);
+            let packet: HashMap<u64, Value<'_>> = fields(packet).into_iter().collect();
+            let number = |field: u64| match packet.get(&field) {
+                Some(Value::Number(number)) => Some(*number),
+                _ => None,
+            };
+            assert_eq!(number(field::packet::SEQUENCE), Some(SEQUENCE), "a packet of no sequence is dropped");
+            if let Some(Value::Bytes(track)) = packet.get(&field::packet::TRACK) {
+                let track = flat(track, &[field::track::COUNTER]);
+                if let Some(parent) = track.get(&field::track::PARENT) {
+                    assert!(read.tracks.contains_key(&parent[0]), "a parent stands before its children");
+                }
+                let old =
+                    read.tracks.insert(track[&field::track::UUID][0].clone(), track[&field::track::NAME][0].clone());
+                assert_eq!(old, None, "no number is given twice");
+            } else if let Some(Value::Bytes(event)) = packet.get(&field::packet::TRACK_EVENT) {
+                let event = flat(event, &[]);
+                let at = number(field::packet::TIMESTAMP).expect("a time");
+                let track = read.tracks[&event[&field::event::TRACK][0]].clone();
+                let said =
+                    event.get(&field::event::NAME).or(event.get(&field::event::VALUE)).map(|said| said[0].clone());
+                read.events.push((
+                    track,
+                    event[&field::event::KIND][0].parse().expect("a kind"),
+                    at,
+                    said.unwrap_or_default(),
+                ));
+            } else if let Some(Value::Bytes(bundle)) = packet.get(&field::packet::FTRACE_EVENTS) {
+                let mut last = 0;
+                for (_, event) in fields(bundle).into_iter().filter(|(number, _)| *number == field::ftrace::EVENT) {
+                    let Value::Bytes(event) = event else { panic!("an event that is none") };
+                    let outer = flat(event, &[field::ftrace::SCHED_SWITCH]);
+                    let at: u64 = outer[&field::ftrace::TIMESTAMP][0].parse().expect("a time");
+                    assert!(at >= last, "in order of time on each CPU");
+                    last = at;
+                    let inner = fields(event).into_iter().find(|(number, _)| *number == field::ftrace::SCHED_SWITCH);
+                    let Some((_, Value::Bytes(inner))) = inner else { panic!("no switch") };
+                    read.switches.push(flat(inner, &[]));
+                }
+            }
+        }
+        // Slices of a track nest; ours do not even overlap.
+        let mut open: HashMap<&str, u64> = HashMap::new();
+        for (track, kind, at, _) in &read.events {
+            match *kind {
+                SLICE_BEGIN => assert_eq!(open.insert(track, *at), None, "{track}"),
+                SLICE_END => assert!(open.remove(track.as_str()).expect("a beginning") <= *at, "{track}"),
+                _ => {}
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+        read
+    }
+
+    fn sampled(traced: bool) -> Read {
+        let case = Sampled { topology: "1n2l1c1t", ms: 300, comm: "kworker", traced, history: "a/0 it=0 cpu=0ms" };
+        let recording = case.recording();
+        let findings = ktstr_judge::judge(&recording, &recording.header.case.checks).findings;
+        read(&perfetto(&recording, &findings))
+    }
+
+    #[test]
+    fn switches_are_for_the_scheduling_view_and_samples_are_not() {
+        let traced = sampled(true);
+        assert_eq!(traced.switches.len(), 20);
+        let first = &traced.switches[0];
+        // kworker goes, runnable, for idleness; then worker 0 comes.
+        assert_eq!((&*first[&1][0], &*first[&2][0], &*first[&4][0], &*first[&6][0]), ("kworker", "100", "1", "0"));
+        assert_eq!(traced.switches[1][&5], ["cpu_spin/0"]);
+        assert_eq!(traced.switches[1][&6], [tid(0).to_string()]);
+        assert!(!traced.tracks.values().any(|name| name.contains("sampled")));
+        let untraced = sampled(false);
+        assert!(untraced.switches.is_empty());
+        let of_cpu = untraced.events.iter().filter(|(track, kind, ..)| track == "CPU 0" && *kind == SLICE_BEGIN);
+        let names: Vec<&str> = of_cpu.map(|(.., name)| name.as_str()).take(3).collect();
+        assert_eq!(names, ["cpu_spin/0 1000", "kworker 100", "cpu_spin/0 1000"]);
+        assert!(untraced.tracks.values().any(|name| name == "CPUs, sampled: what ran in between is not known"));
+    }
+
+    #[test]
+    fn steps_findings_and_numbers_are_there() {
+        let Read { events, .. } = sampled(false);
+        let of = |wanted: &str| {
+            events.iter().filter(|(track, ..)| track == wanted).map(|(.., said)| said.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!((of("steps"), of("holds")), (vec!["step 0", ""], vec!["hold 0", ""]));
+        assert_eq!(of("nr_queued")[..2], ["-50", "-40"]);
+        assert_eq!(of("waiting for CPU 0")[0], "0");
+        assert_eq!(of("SCX_EV_SELECT_CPU_FALLBACK")[0], "100");
+    }
 }

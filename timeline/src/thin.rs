@@ -14,7 +14,9 @@ pub(crate) fn thinned(mut timeline: Timeline, entries_max: usize) -> Timeline {
     let entries: usize = timeline.lanes.iter().map(|lane| lane.runs.len() + lane.waiting.len()).sum();
     if entries > entries_max {
         let bits: Vec<u32> = WIDTH_BITS.collect();
-        let bit = bits.partition_point(|bit| merged(&timeline, 1 << bit).map(|(runs, waiting)| runs.len() + waiting.len()).sum::<usize>() > entries_max);
+        let bit = bits.partition_point(|bit| {
+            merged(&timeline, 1 << bit).map(|(runs, waiting)| runs.len() + waiting.len()).sum::<usize>() > entries_max
+        });
         let width = 1 << bits.get(bit).unwrap_or(&WIDTH_BITS.end);
         let lanes: Vec<_> = merged(&timeline, width).collect();
         for (lane, (runs, waiting)) in timeline.lanes.iter_mut().zip(lanes) {
@@ -46,7 +48,10 @@ type Waiting = Vec<(u64, u32)>;
 
 /// Lanes with what is shorter than `width` merged.
 fn merged(timeline: &Timeline, width: u64) -> impl Iterator<Item = (Vec<Run>, Waiting)> + '_ {
-    timeline.lanes.iter().map(move |lane| (merged_runs(&lane.runs, timeline.end, width), merged_waiting(&lane.waiting, width)))
+    timeline
+        .lanes
+        .iter()
+        .map(move |lane| (merged_runs(&lane.runs, timeline.end, width), merged_waiting(&lane.waiting, width)))
 }
 
 /// Runs that are being merged.
@@ -127,7 +132,15 @@ mod tests {
 
     #[test]
     fn short_runs_are_merged_into_the_one_that_ran_longest() {
-        let runs = [run(0, 1, 1), run(100, 2, 1), run(101, 3, 1), run(104, 2, 1), run(105, 1, 1), run(300, 4, 1), run(302, 1, 1)];
+        let runs = [
+            run(0, 1, 1),
+            run(100, 2, 1),
+            run(101, 3, 1),
+            run(104, 2, 1),
+            run(105, 1, 1),
+            run(300, 4, 1),
+            run(302, 1, 1),
+        ];
         assert_eq!(merged_runs(&runs, 303, 10), [run(0, 1, 1), run(100, 3, 3), run(105, 1, 1), run(300, 4, 2)]);
         assert_eq!(merged_runs(&runs, 303, 1), runs);
         assert_eq!(merged_runs(&[], 303, 1), []);

@@ -96,16 +96,16 @@ pub struct Mark {
     pub text: String,
 }
 
-/// Kinds of marks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Kinds of marks, in the order in which they stand at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkKind {
     /// A step of the scenario.
     Step,
-    /// Workers run and are counted.
-    Hold,
     /// What the guest was told to do between two holds.
     Op,
+    /// Workers run and are counted.
+    Hold,
     /// About the scheduler under test.
     Scheduler,
     /// What should not be.

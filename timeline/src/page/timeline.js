@@ -50,7 +50,7 @@ class Timeline {
     this.data = data;
     this.findings = findings;
     this.lanes = data.lanes.map(lane => ({
-      cpu: lane.cpu, at: times(data.start, lane.runs, 2), tasks: every(lane.runs, 2, 1), merged: lane.merged,
+      cpu: lane.cpu, at: times(data.start, lane.runs, 2), tasks: every(lane.runs, 2, 1), merged: lane.merged || [],
       waitAt: times(data.start, lane.waiting, 2), waiting: every(lane.waiting, 2, 1),
     }));
     this.charts = data.charts.map(chart => ({ ...chart, at: times(data.start, chart.times, 1) }));
@@ -173,7 +173,7 @@ class Timeline {
     for (const lane of this.lanes) lane.label.classList.toggle('chosen', lane.cpu === cpu);
     const mark = this.data.marks.find(mark => mark.kind === 'step' && mark.text === 'step ' + step);
     const wide = (this.data.end - this.data.start) / 20;
-    if (at !== null) this.show(at - wide, at + wide);
+    if (at !== null) this.show(at - 1.5 * wide, at + wide / 2);
     else if (mark) this.show(mark.at, mark.until);
     else this.fit();
   }

@@ -26,14 +26,22 @@ pub(crate) fn of(recording: &Recording) -> Vec<Chart> {
     let waiting = |cpus: &[CpuSample]| cpus.iter().map(|cpu| f64::from(waiting_for(cpu))).sum();
     let mut charts = vec![
         over_cpus("runnable tasks (nr_running)", &runnable),
-        over_cpus("imbalance (largest less smallest nr_running)", &imbalance),
+        over_cpus("imbalance of nr_running", &imbalance),
         over_cpus("tasks that wait for a CPU", &waiting),
     ];
     charts.extend(longest_wait(&samples));
     charts.extend(dispatch_queues(&samples));
     charts.extend(events(recording, &samples));
     charts.extend(series(recording, &samples));
+    charts.iter_mut().for_each(|chart| end(&mut chart.points));
     charts
+}
+
+/// The last value stands for as long as the one before it did.
+fn end(points: &mut Points) {
+    if let [.., (before, _), (last, _)] = points[..] {
+        points.push((last.saturating_add(last.saturating_sub(before)), None));
+    }
 }
 
 fn imbalance(cpus: &[CpuSample]) -> f64 {
@@ -71,19 +79,12 @@ fn dispatch_queues(samples: &[(u64, &Sample)]) -> Vec<Chart> {
             points.push((*at, Some(dsq.nr.into())));
         }
     }
-    let mut queues: Vec<(u64, u32, Points)> =
-        queues.into_iter().map(|(id, (deepest, points))| (id, deepest, points)).collect();
-    queues.sort_by_key(|(_, deepest, _)| std::cmp::Reverse(*deepest));
+    let mut queues: Vec<(u64, (u32, Points))> = queues.into_iter().filter(|(_, (deepest, _))| *deepest > 0).collect();
+    queues.sort_by_key(|(_, (deepest, _))| std::cmp::Reverse(*deepest));
     let all = queues.len();
-    queues.truncate(DSQS_MAX);
-    for (index, (id, deepest, points)) in queues.into_iter().filter(|(_, deepest, _)| *deepest > 0).enumerate() {
-        let rest = if index + 1 == DSQS_MAX && all > DSQS_MAX {
-            format!(" (the deepest {DSQS_MAX} of {all})")
-        } else {
-            String::new()
-        };
-        let _ = deepest;
-        charts.push(Chart { name: format!("tasks in {}{rest}", dsq_name(id)), unit: "", points });
+    for (id, (_, points)) in queues.into_iter().take(DSQS_MAX) {
+        let of_many = if all > DSQS_MAX { format!(", one of the {DSQS_MAX} deepest of {all}") } else { String::new() };
+        charts.push(Chart { name: format!("tasks in {}{of_many}", dsq_name(id)), unit: "", points });
     }
     charts
 }

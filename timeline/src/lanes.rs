@@ -117,10 +117,11 @@ fn push(runs: &mut Vec<Run>, at: u64, task: Option<u32>) {
 }
 
 fn from_samples<'a>(timeline: &mut Timeline, recording: &'a Recording, tasks: &mut Tasks<'a>) {
-    let mut last = 0;
+    let (mut last, mut gap) = (0, 0);
     for (at, sample) in recording.samples() {
         // The time is the guest's word: a lane goes on only.
-        last = at.0.max(last);
+        let now = at.0.max(last);
+        (last, gap) = (now, now - last);
         let mut of_cpu: Vec<Option<&CpuSample>> = vec![None; timeline.lanes.len()];
         for cpu in &sample.cpus {
             if let Some(place) = of_cpu.get_mut(cpu.cpu as usize) {
@@ -136,6 +137,16 @@ fn from_samples<'a>(timeline: &mut Timeline, recording: &'a Recording, tasks: &m
             if lane.waiting.last().map_or(0, |(_, before)| *before) != waiting {
                 lane.waiting.push((last, waiting));
             }
+        }
+    }
+    // The last sample stands for as long as the one before it did.
+    let end = last.saturating_add(gap);
+    for lane in timeline.lanes.iter_mut().filter(|_| last > 0 && end < timeline.end) {
+        if timeline.seen == Seen::Samples {
+            push(&mut lane.runs, end, None);
+        }
+        if lane.waiting.last().is_some_and(|(_, number)| *number > 0) {
+            lane.waiting.push((end, 0));
         }
     }
 }

@@ -42,7 +42,7 @@ fn charts_have_what_samples_have() {
     let names: Vec<&str> = timeline.charts.iter().map(|chart| chart.name.as_str()).collect();
     let expected = [
         "runnable tasks (nr_running)",
-        "imbalance (largest less smallest nr_running)",
+        "imbalance of nr_running",
         "tasks that wait for a CPU",
         "longest wait of a task",
         "tasks in local DSQs",
@@ -54,7 +54,7 @@ fn charts_have_what_samples_have() {
     assert_eq!(names, expected);
     let values = |chart: &Chart| chart.points.iter().map(|(_, value)| *value).collect::<Vec<_>>();
     // Each 100 ms, and a rate from one sample to the next.
-    assert_eq!(values(&timeline.charts[3]), [Some(0.0), Some(100.0), Some(200.0)]);
+    assert_eq!(values(&timeline.charts[3]), [Some(0.0), Some(100.0), Some(200.0), None]);
     assert_eq!(values(&timeline.charts[7])[..3], [Some(100.0), Some(300.0), Some(500.0)]);
     // No map yet, then the number.
     assert_eq!(values(&timeline.charts[8])[4..6], [None, Some(-50.0)]);

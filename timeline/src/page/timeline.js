@@ -116,11 +116,11 @@ class Timeline {
       if (several && lane.cpu % cpus_per_llc === 0) {
         labels.push(element('div', { className: 'group', textContent: `node ${Math.floor(llc / llcs_per_node)} · LLC ${llc}` }));
         labels.at(-1).style.top = y + 4 + 'px';
-        y += 18;
+        y += height > 8 ? 18 : 22;
       }
       [lane.y, lane.height] = [y, height - (height > 8 ? 2 : 1)];
       lane.label = element('div', { className: 'cpu', textContent: 'CPU ' + lane.cpu, 'data-cpu': lane.cpu });
-      lane.label.style.top = y + (height - 12) / 2 + 'px';
+      lane.label.style.top = y + Math.max(height - 12, 0) / 2 + 'px';
       // Where lanes are low, not each name has room.
       lane.label.hidden = height < 11 && lane.cpu % 4 !== 0;
       labels.push(lane.label);

@@ -1,7 +1,8 @@
-//! A file that should be a recording: read, judged, compared.
+//! A file that should be a recording: read, judged, compared, shown.
 
-use ktstr_judge::judge;
+use ktstr_judge::{judge, Judgement};
 use ktstr_recording::{compare, Recording};
+use ktstr_timeline::{perfetto, Head, Page};
 
 /// Magic and version.
 const PREAMBLE_BYTES: usize = 12;
@@ -11,7 +12,7 @@ const HEAD_BYTES: usize = 9;
 /// The bytes as they are, then with checksums put right.
 ///
 /// # Panics
-/// If a judgement has no finding, or a recording differs from itself.
+/// If a judgement has no finding, a recording differs from itself, or a name ends the data of a page.
 pub fn recording(input: &[u8]) {
     let mut bytes = input.to_vec();
     look(&bytes);
@@ -34,6 +35,25 @@ fn look(bytes: &[u8]) {
     compare(&read, &shorter);
     let same = format!("{:?}", compare(&read, &read));
     assert!(!same.starts_with("OtherCase") && !same.starts_with("Event"), "it differs from itself: {same}");
+    show(&read, &judgement);
+}
+
+fn show(read: &Recording, judgement: &Judgement) {
+    perfetto(read, &judgement.findings);
+    let case = &read.header.case;
+    let head = Head {
+        name: case.name.clone(),
+        topology: case.topology.to_string(),
+        profile: case.profile.clone().unwrap_or_default(),
+        seed: case.seed,
+        verdict: judgement.verdict,
+    };
+    let mut page = Page::default();
+    page.add(head, &judgement.findings, Ok(read));
+    let page = String::from_utf8(page.render(&case.name)).unwrap_or_default();
+    // Of the list of cases, the case, and the script.
+    assert_eq!(page.matches("</script").count(), 3, "a name ends its data");
+    assert!(!page.contains("<!--"), "a name begins a comment");
 }
 
 /// Gives each record that is whole the checksum of its content.

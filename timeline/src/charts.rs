@@ -68,7 +68,7 @@ fn dispatch_queues(samples: &[(u64, &Sample)]) -> Vec<Chart> {
     };
     let local: Points = samples.iter().map(|(at, sample)| (*at, local(sample))).collect();
     let mut charts = Vec::new();
-    if has_some(&local) {
+    if local.iter().any(|(_, depth)| depth.is_some_and(|depth| depth > 0.0)) {
         charts.push(Chart { name: "tasks in local DSQs".into(), unit: "", points: local });
     }
     let mut queues: BTreeMap<u64, (u32, Points)> = BTreeMap::new();
@@ -141,8 +141,4 @@ fn series(recording: &Recording, samples: &[(u64, &Sample)]) -> Vec<Chart> {
         points: samples.iter().map(|(at, sample)| (*at, value(sample, index))).collect(),
     };
     specs.map(|spec| &spec.name).enumerate().map(chart).collect()
-}
-
-fn has_some(points: &Points) -> bool {
-    points.iter().any(|(_, value)| value.is_some())
 }

@@ -39,6 +39,25 @@ fn a_recording_is_judged_again_by_another_bound() {
 }
 
 #[test]
+fn a_page_and_a_trace_are_made_of_recordings() {
+    let ran = Target::new("strict").run();
+    assert!(ran.file("report.html").contains("\"name\":\"strict[1n1l1c1t][s0]\""));
+    let recording = ran.path(RECORDING);
+    let (page, trace) = (ran.path("page.html"), ran.path("strict.pftrace"));
+    check(&["report", argument(&recording), argument(&recording), "--html", argument(&page)], 0, &["PASS"]);
+    assert_eq!(ran.file("page.html").matches("\"timeline\":{").count(), 2);
+    check(&["trace", argument(&recording), "--output", argument(&trace)], 0, &[]);
+    assert!(std::fs::read(&trace).expect("is there").windows(6).any(|bytes| bytes == b"step 0"));
+    let nowhere = ran.path("none/page");
+    check(&["report", argument(&recording), "--html", argument(&nowhere)], 2, &["cannot write the page ", "none/page"]);
+    check(
+        &["trace", argument(&recording), "--output", argument(&nowhere)],
+        2,
+        &["cannot write the trace ", "none/page"],
+    );
+}
+
+#[test]
 fn a_damaged_recording_says_where_and_is_no_pass() {
     let ran = Target::new("strict").run();
     let recording = ran.path(RECORDING);

@@ -3,7 +3,7 @@
 load(":rust.bzl", "rust_of_machine")
 load(":vendor.bzl", "cargo_vendor")
 
-_MEMBERS = ["btf", "channel", "fuzz", "gate", "guest", "init", "judge", "model", "monitor", "recording", "runner", "testing", "tests", "vmm"]
+_MEMBERS = ["btf", "channel", "fuzz", "gate", "guest", "init", "judge", "model", "monitor", "recording", "runner", "testing", "tests", "timeline", "vmm"]
 
 def _crates_impl(mctx):
     cargo_vendor(

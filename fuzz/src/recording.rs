@@ -70,3 +70,13 @@ fn put_right(bytes: &mut [u8]) {
         rest = next;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn samples_and_switches_are_looked_at_too() {
+        let comm = "</script><!--";
+        let sampled = ktstr_testing::Sampled { topology: "1n1l2c1t", ms: 100, comm, traced: true, history: "" };
+        super::recording(&sampled.write());
+    }
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const HOSTILE: &str = "</script><img src=x onerror=alert(1)>";
-/// A red case with all that there can be, a green one with context switches, and one with neither.
+/// A red case with all that samples can have, and a green one with context switches.
 const CASES: [Sampled<'_>; 2] = [
     Sampled {
         topology: "2n4l2c1t",

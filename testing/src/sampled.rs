@@ -114,6 +114,7 @@ impl Sampled<'_> {
         Sample {
             cpus: (0..cpus).map(cpu).collect(),
             scx: Some(ScxSample {
+                exit_kind: 0,
                 state: "enabled".into(),
                 events: vec![at * at / 100, 0],
                 dsqs: vec![

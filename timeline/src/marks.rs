@@ -121,5 +121,6 @@ fn in_words(plan: &Plan, action: &Action) -> String {
         Action::StartScheduler { args: None } => "start the scheduler".into(),
         Action::StartScheduler { args: Some(args) } => format!("start the scheduler with {}", args.join(" ")),
         Action::SchedulerCommand { args } => format!("run the scheduler's program with {}", args.join(" ")),
+        Action::Host { op } => format!("the host does op {op}"),
     }
 }

@@ -2,9 +2,7 @@
 
 use crate::harness::{emulator, on_kvm, one_cpu, Prepared, PATIENCE};
 use ktstr_model::{Clock, Nanos, Topology};
-use ktstr_testing::micro_guest::{
-    self, FIRST_POINTERS, KEPT, KEPT_VALUE, OTHER_PLACE, OTHER_POINTERS, RESULT, TICKS,
-};
+use ktstr_testing::micro_guest::{self, FIRST_POINTERS, KEPT, KEPT_VALUE, OTHER_PLACE, OTHER_POINTERS, RESULT, TICKS};
 use ktstr_testing::MicroGuest;
 use ktstr_vmm::{CpuRegisters, Exit, Gpa, GuestMemory, Instants, MachineBackend, MachineError, StartError, TcgBackend};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

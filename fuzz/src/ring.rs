@@ -21,6 +21,8 @@ const AT_HEAD: u64 = 0x50;
 /// What one input does at most: a look at a full ring takes some milliseconds.
 const ACTS_MAX: usize = 64;
 const LOOKS_MAX: usize = 8;
+/// Blobs that are unpacked.
+const UNPACKED_BYTES_MAX: usize = 1 << 16;
 /// Steps of the head that are not a way to write to it: the host copies so much in some 20 ms. There is still act 1.
 const SLOW: std::ops::RangeInclusive<u64> = 1 << 20..=RING_BYTES as u64;
 
@@ -131,7 +133,9 @@ impl Place {
             assert!(!problem.to_string().is_empty());
         }
         let _ = (host.check().map_err(|error| error.to_string()), host.beats(), host.is_go(), host.dropped());
-        for blob in payload::blobs(host).unwrap_or_default() {
+        // Larger ones are the same loop for longer.
+        let small = |blob: &payload::Blob| blob.bytes <= UNPACKED_BYTES_MAX;
+        for blob in payload::blobs(host).unwrap_or_default().into_iter().filter(small) {
             let _ = payload::unpack(host, &blob, io::sink());
         }
         host.set_terminal_size(24, 80);

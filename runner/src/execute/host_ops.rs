@@ -1,7 +1,7 @@
 //! Ops of a case that the host does: before anything boots, whether they can be; while the guest runs, which one it waits for.
 //!
 //! ```text
-//! guest ──ops wanted──▶ window ──HostOps::wanted──▶ the thread that looks at the kernel ──done──▶ host event, window ──ops done──▶ guest
+//! guest ──ops wanted──▶ window ──HostOps::carry_out──▶ the thread that looks at the kernel ──▶ host event, window ──ops done──▶ guest
 //! ```
 //!
 //! What stands in the window is the guest's word: it gets the next op of the plan when it asks for that one, and nothing else.
@@ -32,14 +32,17 @@ impl HostOps {
         self.done >= self.ops.len()
     }
 
-    /// The op that the guest waits for.
-    pub(super) fn wanted(&self) -> Option<&HostOp> {
-        self.ops.get(self.done).filter(|_| self.window.ops_wanted() == self.done as u64 + 1)
-    }
-
-    /// That one was done: `say` is told before the guest is, so that it comes before what the guest says next.
-    pub(super) fn done(&mut self, at: Option<GuestNanos>, result: HostOpResult, say: impl FnOnce(HostEvent)) {
-        say(HostEvent::Op { op: self.done as u32, at, result });
+    /// Does the op that the guest waits for, if it does; `how` gives nothing if the machine has gone away. `say` is told before the guest is, so that it comes
+    /// before what the guest says next.
+    pub(super) fn carry_out(
+        &mut self,
+        at: Option<GuestNanos>,
+        how: impl FnOnce(&HostOp) -> Option<Result<HostOpResult, String>>,
+        say: impl FnOnce(HostEvent),
+    ) {
+        let wanted = self.ops.get(self.done).filter(|_| self.window.ops_wanted() == self.done as u64 + 1);
+        let Some(result) = wanted.and_then(how) else { return };
+        say(HostEvent::Op { op: self.done as u32, at, result: result.unwrap_or_else(HostOpResult::Failed) });
         self.done += 1;
         self.window.ops_are_done(self.done as u64);
     }
@@ -89,34 +92,40 @@ mod tests {
             variable: Variable::Map(series.clone()),
             access: Access::Read { expect: None },
         };
-        let mut ops = HostOps::new(&[op(0), op(1)], &window);
+        let mut ops = HostOps::new(&[op(0), op(1), op(2)], &window);
         let mut said = Vec::new();
-        // What the guest writes into the window, and the step of the op that it gets.
-        for (wanted, expected) in [
-            (0, None),
-            (2, None),
-            (u64::MAX, None),
-            (1, Some(0)),
-            (1, None),
-            (3, None),
-            (2, Some(1)),
-            (3, None),
-            (0, None),
+        // What the guest writes into the window, what doing it comes to, and how many are done then.
+        for (wanted, result, expected) in [
+            (0, Some(Ok(1)), 0),
+            (2, Some(Ok(1)), 0),
+            (u64::MAX, Some(Ok(1)), 0),
+            (1, None, 0),
+            (1, Some(Ok(5)), 1),
+            (1, Some(Ok(1)), 1),
+            (3, Some(Ok(1)), 1),
+            (2, Some(Err("the kernel is nowhere")), 2),
+            (3, Some(Ok(-7)), 3),
+            (4, Some(Ok(1)), 3),
+            (0, Some(Ok(1)), 3),
         ] {
             window.want_ops(wanted);
             // It may write here, too, and gains nothing.
-            window.ops_are_done(7);
-            assert_eq!(ops.wanted().map(|op| op.step), expected, "{wanted}");
-            if let Some(step) = expected {
-                ops.done(Some(GuestNanos(5)), HostOpResult::Read(step.into()), |event| {
-                    assert_eq!(window.ops_done(), 7, "the guest goes on before it is said");
-                    said.push(event);
-                });
-                assert_eq!(window.ops_done(), wanted);
-            }
+            window.ops_are_done(99);
+            let how = |op: &HostOp| {
+                assert_eq!(u64::from(op.step) + 1, wanted);
+                Some(result?.map(HostOpResult::Read).map_err(str::to_owned))
+            };
+            let before = ops.done;
+            ops.carry_out(Some(GuestNanos(wanted)), how, |event| {
+                assert_eq!(window.ops_done(), 99, "the guest goes on before it is said");
+                said.push(event);
+            });
+            assert_eq!(ops.done, expected, "{wanted} {result:?}");
+            assert_eq!(window.ops_done(), if ops.done == before { 99 } else { wanted });
         }
         assert!(ops.is_over());
-        let event = |op| HostEvent::Op { op, at: Some(GuestNanos(5)), result: HostOpResult::Read(op.into()) };
-        assert_eq!(said, [event(0), event(1)]);
+        let event = |op, result| HostEvent::Op { op, at: Some(GuestNanos(u64::from(op) + 1)), result };
+        let failed = HostOpResult::Failed("the kernel is nowhere".into());
+        assert_eq!(said, [event(0, HostOpResult::Read(5)), event(1, failed), event(2, HostOpResult::Read(-7))]);
     }
 }

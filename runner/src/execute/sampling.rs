@@ -11,9 +11,8 @@
 
 use super::host_ops::HostOps;
 use crate::execute::in_full;
-use ktstr_model::host_op::HostOpResult;
 use ktstr_model::sample::EXIT_ERROR;
-use ktstr_model::{GuestNanos, MonitorSpec, Sample};
+use ktstr_model::{GuestNanos, HostOp, MonitorSpec, Sample};
 use ktstr_monitor::{dump, Image, Sampler, SeriesProblem};
 use ktstr_recording::HostEvent;
 use ktstr_vmm::{GuestMemory, Instant, Instants, Machine, MachineError};
@@ -153,7 +152,8 @@ impl Watched {
                     Err(error) => {
                         problem = in_full(&error);
                         // A guest that waits has a kernel that is up.
-                        self.carry_out(Err(&problem));
+                        let Self { ops, say, .. } = &mut self;
+                        ops.carry_out(None, |_| Some(Err(problem.clone())), |event| drop(say.send(Seen::Event(event))));
                         if !error.is_early() && self.ops.is_over() {
                             break;
                         }
@@ -169,7 +169,9 @@ impl Watched {
                 let _ = self.say.send(Seen::Event(HostEvent::SeriesUnreadable { series, problem }));
             }
             let _ = self.say.send(Seen::Sample(at, Box::new(sample)));
-            self.carry_out(Ok((sampler, at)));
+            let Self { ops, say, .. } = &mut self;
+            let how = |op: &HostOp| Some(sampler.carry_out(op)?.map_err(|error| in_full(&error)));
+            ops.carry_out(Some(at), how, |event| drop(say.send(Seen::Event(event))));
             if is_over && !std::mem::replace(&mut dumped, true) {
                 self.dump(instant.as_ref());
             }
@@ -177,21 +179,6 @@ impl Watched {
         if sampler.is_none() {
             let _ = self.say.send(Seen::Event(HostEvent::Unmonitored { problem }));
         }
-    }
-
-    /// The op that the guest waits for, if it does; without a kernel it cannot be done.
-    fn carry_out(&mut self, found: Result<(&mut Sampler, GuestNanos), &str>) {
-        let Self { ops, say, .. } = self;
-        let Some(op) = ops.wanted() else { return };
-        let (at, result) = match found {
-            Ok((sampler, at)) => match sampler.carry_out(op) {
-                Some(result) => (Some(at), result.unwrap_or_else(|error| HostOpResult::Failed(in_full(&error)))),
-                // The machine went away.
-                None => return,
-            },
-            Err(problem) => (None, HostOpResult::Failed(problem.to_owned())),
-        };
-        ops.done(at, result, |event| drop(say.send(Seen::Event(event))));
     }
 
     /// The kernel throws the scheduler out. Registers can be asked for only at an instant: elsewhere the machine goes on meanwhile.

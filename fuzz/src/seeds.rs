@@ -69,6 +69,8 @@ fn seeds() {
         ("walkers/samples", [walkers(0x42, &[]), next.into(), walkers(0x42, &[(at(1), 15, 0)])[1..].to_vec()].concat()),
         // A queue and an element that are behind themselves, and a map of many CPUs.
         ("walkers/queues", walkers(2, &[(at(11), 4, direct(at(11) + 32))])),
+        // A process that is its own only thread, apart from its head.
+        ("walkers/threads", walkers(3, &[(at(0), 8, direct(at(0) + 64)), (at(0), 9, direct(at(0) + 64))])),
         ("walkers/elements", walkers(2, &[(at(19), 0, direct(at(19)))])),
         ("walkers/keys", walkers(0, &[(at(15), 1, 0xffff | 8 << 32), (at(19), 0, direct(at(19)))])),
         ("walkers/cpus", walkers(0, &[(at(31), 0, 1024)])),

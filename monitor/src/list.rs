@@ -35,6 +35,10 @@ pub(crate) fn walk(
         if node == head {
             return Ok(End::Complete);
         }
+        // Nodes that point back and lead round without the head.
+        if node == from {
+            return Ok(End::Torn);
+        }
         let links = visit(node)?;
         if links.prev != before {
             return Ok(End::Torn);

@@ -6,7 +6,7 @@ use crate::{Btf, TypeId};
 use std::ops::ControlFlow;
 
 /// Members of one type that are looked at: the largest struct of a kernel has some hundreds.
-pub(crate) const VISITS_MAX: usize = 1 << 16;
+pub(crate) const VISITS_MAX: usize = 1 << 13;
 
 /// Where a value lies, seen from the object that its path begins at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -190,6 +190,11 @@ impl<'a> Layout<'a> {
 }
 
 impl Span {
+    /// With what is behind the fields, up to an offset.
+    pub(crate) fn up_to(self, end: u64) -> Self {
+        Self { bytes: self.bytes.max(end.saturating_sub(self.start).min(VALUE_BYTES_MAX) as usize), ..self }
+    }
+
     /// The bytes of the object at `at`.
     pub(crate) fn read(&self, kernel: &Kernel, at: Gva) -> Result<Content, ReadError> {
         let mut bytes = vec![0; self.bytes];
@@ -251,7 +256,13 @@ impl Content {
 
     /// Some words of an array of them.
     pub(crate) fn words(&self, slot: &Slot, count: usize) -> Vec<u64> {
-        let words = self.bytes(slot).chunks_exact(8).take(count);
+        self.words_from(slot.offset, count)
+    }
+
+    /// Some words from an offset on.
+    pub(crate) fn words_from(&self, offset: u64, count: usize) -> Vec<u64> {
+        let bytes = offset.checked_sub(self.start).and_then(|from| self.bytes.get(from as usize..));
+        let words = bytes.unwrap_or_default().chunks_exact(8).take(count);
         words.filter_map(|word| word.first_chunk().copied().map(u64::from_le_bytes)).collect()
     }
 }

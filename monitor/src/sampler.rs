@@ -226,9 +226,9 @@ impl Sampler {
     fn domains(&mut self, online: &CpuSet, torn: &mut Torn) -> Vec<DomainSample> {
         let Some(domains) = &self.domains else { return Vec::new() };
         let mut said = Vec::new();
-        for cpu in online.iter() {
-            let of_cpu = torn.keep(domains.of_cpu(&self.kernel, &self.runqueues, cpu));
-            if let Some(of_cpu) = of_cpu.filter(|of_cpu| self.told_domains.get(&cpu) != Some(of_cpu)) {
+        let cpus: Vec<u32> = online.iter().collect();
+        for (cpu, of_cpu) in cpus.iter().copied().zip(domains.of_cpus(&self.kernel, &self.runqueues, &cpus)) {
+            if let Some(of_cpu) = torn.keep(of_cpu).filter(|of_cpu| self.told_domains.get(&cpu) != Some(of_cpu)) {
                 self.told_domains.insert(cpu, of_cpu.clone());
                 said.extend(of_cpu);
             }

@@ -106,7 +106,14 @@ impl Machine {
         let rq = area + self.linked("runqueues") - start;
         // The idle task is nowhere; where there are more CPUs than tasks, some are idle.
         let curr = if cpu < TASKS { DIRECT + task_at(cpu) } else { 1 };
-        self.object("rq", rq, &[("nr_running", 1), ("clock", 7_000_000_000), ("curr", curr), ("idle", 1)]);
+        // Each with three domains of its own.
+        let sd = area + CPU_BYTES / 2;
+        let fields = [("nr_running", 1), ("clock", 7_000_000_000), ("curr", curr), ("idle", 1), ("sd", DIRECT + sd)];
+        self.object("rq", rq, &fields);
+        for (level, parent) in [(0, sd + 0x400), (1, sd + 0x800)] {
+            self.object("sched_domain", sd + level * 0x400, &[("parent", DIRECT + parent), ("name", DIRECT + SCX_AT)]);
+        }
+        self.object("sched_domain", sd + 0x800, &[("name", DIRECT + SCX_AT)]);
     }
 
     fn tasks(&mut self, cpus: u64) {

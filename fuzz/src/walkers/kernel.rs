@@ -44,6 +44,7 @@ const NODE: u64 = 0x8580;
 const TABLE: u64 = 0x8600;
 const NEAR: u64 = 0x8640;
 const FAR: u64 = 0x8680;
+const DOMAIN: u64 = 0x8700;
 const TREE: u64 = 0x9000;
 const ARRAY: u64 = 0x9300;
 const PER_CPU_ARRAY: u64 = 0x9380;
@@ -67,7 +68,7 @@ const IN_DSQ: u64 = 168;
 const OF_THREADS: u64 = 8;
 
 /// What an input may change: where such an object begins.
-pub(crate) const PLACES: [u64; 48] = [
+pub(crate) const PLACES: [u64; 49] = [
     FIRST,
     THREAD,
     OTHER,
@@ -118,6 +119,7 @@ pub(crate) const PLACES: [u64; 48] = [
     0xe000,
     0xf000,
     0x1_0000,
+    DOMAIN,
 ];
 
 const fn text(offset: u64) -> u64 {
@@ -208,6 +210,11 @@ fn runqueues(put: Put<'_>) {
     let [busy, idle] = [text(RUNQUEUES + CPU_0), text(RUNQUEUES + CPU_0 + NEXT_CPU)];
     put(busy, &[3, 7_000_000_000, direct(FIRST), direct(0x9e00), halves(1, 1), 100, 3, 0, halves(3, 1)]);
     put(idle, &[0, 6_000_000_000, direct(0x9f00), direct(0x9f00), 0, 100, 3]);
+    for at in [busy, idle] {
+        put(at + 112, &[direct(DOMAIN)]);
+    }
+    put(DOMAIN, &[direct(DOMAIN + 0x40), direct(TSC), halves(0x1000, 8), 0, 77, 3]);
+    put(DOMAIN + 0x40, &[0, direct(TSC), halves(0x1000, 8), 0, 77, 3]);
     for at in [busy + 72, idle + 72] {
         ring(put, &[(at, LINKED_AT + at - TEXT_AT)]);
         put(at + 16, &[0, 1 << 63 | 2]);

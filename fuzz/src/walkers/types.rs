@@ -31,7 +31,7 @@ impl Types {
 }
 
 /// Names, bytes and members of all structs, in the order in which they need each other.
-const STRUCTS: [(&str, u32, &str); 38] = [
+const STRUCTS: [(&str, u32, &str); 39] = [
     ("list_head", 16, "next ptr 0, prev ptr 8"),
     ("thread_info", 8, "cpu int 0"),
     ("thread_struct", 8, "sp u64 0"),
@@ -45,7 +45,8 @@ const STRUCTS: [(&str, u32, &str); 38] = [
     ("rhash_head", 8, "next ptr 0"),
     ("scx_dispatch_q", 40, "list list_head 0, nr int 16, id u64 24, hash_node rhash_head 32"),
     ("scx_rq", 48, "nr_running int 0, flags int 4, local_dsq scx_dispatch_q 8"),
-    ("rq", 112, "nr_running int 0, clock u64 8, curr ptr 16, idle ptr 24, cfs cfs_rq 32, rq_sched_info sched_info 40, scx scx_rq 64"),
+    ("sched_domain", 40, "parent ptr 0, name ptr 8, flags int 16, balance_interval int 20, nr_balance_failed int 24, last_balance u64 32"),
+    ("rq", 120, "sd ptr 112, nr_running int 0, clock u64 8, curr ptr 16, idle ptr 24, cfs cfs_rq 32, rq_sched_info sched_info 40, scx scx_rq 64"),
     ("rhashtable", 8, "tbl ptr 0"),
     ("atomic_t", 4, "counter int 0"),
     ("scx_sched", 32, "pcpu ptr 0, pnode ptr 8, dsq_hash rhashtable 16, exit_kind atomic_t 24"),

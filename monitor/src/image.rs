@@ -87,7 +87,10 @@ impl Image {
         // The bytes from `at` on, at most `most`.
         let bytes = |at: u64, most: u64| -> io::Result<Vec<u8>> {
             let mut bytes = vec![0; code.bytes.saturating_sub(at).min(most) as usize];
-            read(at, &mut bytes)?;
+            // A damaged image has symbols outside of it: there is nothing to read, and no such offset.
+            if !bytes.is_empty() {
+                read(at, &mut bytes)?;
+            }
             Ok(bytes)
         };
         let mut symbols = None;
@@ -169,4 +172,24 @@ fn code(head: &[u8]) -> Option<Segment> {
         virt: segment.p_vaddr(endian),
         phys: segment.p_paddr(endian),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::{Machine, LINKED_AT, LOADED_AT};
+
+    #[test]
+    fn nothing_is_read_outside_of_the_segment() {
+        let bytes = Machine::new(LOADED_AT, 0).segment(&crate::tests::types().finish());
+        let read = |at: u64, into: &mut [u8]| {
+            assert!(at + into.len() as u64 <= bytes.len() as u64, "{} bytes at {at:#x}", into.len());
+            into.copy_from_slice(&bytes[at as usize..][..into.len()]);
+            Ok(())
+        };
+        // Its program header says that it is linked behind all of its symbols.
+        let virt = LINKED_AT + (1 << 28);
+        let code = Segment { offset: 0x1000, bytes: bytes.len() as u64, virt, phys: LOADED_AT };
+        assert!(matches!(Image::of(&read, &code), Err(ImageError::Btf(_))));
+    }
 }

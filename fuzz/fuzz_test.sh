@@ -9,7 +9,8 @@ if [[ -w /dev/shm ]]; then
   trap 'rm -rf "$TMPDIR"' EXIT
 fi
 grown=$(mktemp -d)
-limits=(-max_total_time="${KTSTR_FUZZ_SECONDS:-30}" -rss_limit_mb=1024 -timeout=25)
+# The same inputs each time, so that a target which is green stays so; runs by hand that look for more take seeds of their own.
+limits=(-seed="${KTSTR_FUZZ_SEED:-1}" -max_total_time="${KTSTR_FUZZ_SECONDS:-30}" -rss_limit_mb=1024 -timeout=25)
 if output=$("%program%" "${limits[@]}" -artifact_prefix="$artifacts/" "$@" "$grown" "$KTSTR_CORPUS" 2>&1); then
   tail -n 1 <<<"$output"
 else

@@ -13,6 +13,7 @@
 
 /* Above the numbers of LLCs. */
 #define STARVED_DSQ 1000
+#define ONE_CPU_DSQ 1001
 #define MSEC_NS 1000000ULL
 #define STARVED_SERVED_NS (1000 * MSEC_NS)
 
@@ -33,6 +34,7 @@ enum knob {
 	KNOB_KICK_WAIT,
 	KNOB_STARVE_KTHREADS,
 	KNOB_COUNT_TWICE,
+	KNOB_ONE_CPU,
 	KNOBS,
 };
 
@@ -169,6 +171,17 @@ static inline bool is_starved_kthread(struct task_struct *p)
 	return is_target(comm);
 }
 
+/* Whether the task is a user's and its name starts with the target's. */
+static inline bool is_for_one_cpu(struct task_struct *p)
+{
+	char comm[16] = {};
+
+	if (p->flags & PF_KTHREAD)
+		return false;
+	bpf_probe_read_kernel_str(comm, sizeof(comm), p->comm);
+	return is_target(comm);
+}
+
 /* The first CPU on which the task may not run; negative if it may run on all. */
 static inline s32 cpu_not_allowed(struct task_struct *p)
 {
@@ -191,7 +204,7 @@ static inline s32 select_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags
 	s32 cpu;
 
 	if (knob(KNOB_NO_KICK) || knob(KNOB_DROP) || knob(KNOB_NOT_ALLOWED) || knob(KNOB_STARVE) ||
-	    knob(KNOB_STARVE_KTHREADS))
+	    knob(KNOB_STARVE_KTHREADS) || knob(KNOB_ONE_CPU))
 		return prev_cpu;
 	/*
 	 * Whoever wakes another one and sleeps at once would get the CPU of the waker for it, as an idle one: two such tasks hand a CPU to
@@ -212,6 +225,10 @@ static inline bool enqueued_by_fault(struct task_struct *p, u64 enq_flags)
 		return true;
 	if ((knob(KNOB_STARVE) && is_starved(p)) || (knob(KNOB_STARVE_KTHREADS) && is_starved_kthread(p))) {
 		insert(p, STARVED_DSQ, knob(KNOB_SLICE_NS), enq_flags);
+		return true;
+	}
+	if (knob(KNOB_ONE_CPU) && is_for_one_cpu(p)) {
+		insert(p, ONE_CPU_DSQ, knob(KNOB_SLICE_NS), enq_flags);
 		return true;
 	}
 	/*
@@ -271,6 +288,8 @@ static inline bool dispatched_by_fault(void)
 		scx_bpf_error_bstr(format, data, sizeof(data));
 		return true;
 	}
+	if (!bpf_get_smp_processor_id() && move_to_local(ONE_CPU_DSQ))
+		return true;
 	now = bpf_ktime_get_ns();
 	if (now - starved_served_at < period)
 		return false;
@@ -280,6 +299,13 @@ static inline bool dispatched_by_fault(void)
 	if (moved || knob(KNOB_STARVE))
 		starved_served_at = now;
 	return moved;
+}
+
+static inline s32 create_fault_dsqs(void)
+{
+	s32 error = scx_bpf_create_dsq(STARVED_DSQ, -1);
+
+	return error ? error : scx_bpf_create_dsq(ONE_CPU_DSQ, -1);
 }
 
 static inline void forget_victim(struct task_struct *p)

@@ -45,7 +45,7 @@ int ktstr_init(u64 *ctx)
 {
 	s32 error = scx_bpf_create_dsq(FIFO_DSQ, -1);
 
-	return error ? error : scx_bpf_create_dsq(STARVED_DSQ, -1);
+	return error ? error : create_fault_dsqs();
 }
 
 SEC("struct_ops/exit")

@@ -274,7 +274,7 @@ int ktstr_exit_task(u64 *ctx)
 SEC("struct_ops.s/init")
 int ktstr_init(u64 *ctx)
 {
-	s32 error = scx_bpf_create_dsq(STARVED_DSQ, -1);
+	s32 error = create_fault_dsqs();
 	struct bpf_iter_num llcs;
 	int *llc;
 

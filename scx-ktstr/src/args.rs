@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// A fault, from the start or from the moment it is about; NAME or NAME=N, may be repeated
     #[arg(long, value_name = "FAULT")]
     pub(crate) fault: Vec<Fault>,
-    /// Tasks whose names start with this (drop, starve-kthreads, wrap), or tasks in a cgroup whose name does (starve); at most 15 bytes
+    /// Tasks whose names start with this (drop, one-cpu, starve-kthreads, wrap), or tasks in a cgroup whose name does (starve); at most 15 bytes
     #[arg(long, value_name = "NAME", default_value = "", value_parser = target)]
     pub(crate) target: String,
     /// Do not start a scheduler: set a knob of the one that runs. KNOB=N, 0 is off

@@ -30,11 +30,12 @@ pub(crate) enum Knob {
     KickWait,
     StarveKthreads,
     CountTwice,
+    OneCpu,
 }
 
 impl Knob {
     /// Those that make something wrong.
-    pub(crate) const FAULTS: [(&'static str, Knob); 10] = [
+    pub(crate) const FAULTS: [(&'static str, Knob); 11] = [
         ("drop", Knob::Drop),
         ("error", Knob::Error),
         ("not-allowed", Knob::NotAllowed),
@@ -45,6 +46,7 @@ impl Knob {
         ("kick-wait", Knob::KickWait),
         ("starve-kthreads", Knob::StarveKthreads),
         ("count-twice", Knob::CountTwice),
+        ("one-cpu", Knob::OneCpu),
     ];
 }
 

@@ -1,6 +1,6 @@
 """Faults: how each is switched on, what shows it, and as what it has to be reported."""
 
-load("//rules:defs.bzl", "affinity", "cgroup", "checks", "cpuset", "expect_failure", "hold", "latency", "monitor", "op", "over_time", "policy", "series", "step", "topology", "work", "workers")
+load("//rules:defs.bzl", "affinity", "cgroup", "checks", "expect_failure", "hold", "latency", "monitor", "over_time", "policy", "series", "step", "topology", "work", "workers")
 load(":kernels.bzl", "SERIES")
 
 # The slice is as short as the kernel's tick, so that many tasks have their turns in a second.
@@ -27,21 +27,6 @@ _HOGS = [step(
     ],
     hold = hold.seconds(2),
 )]
-
-# A task that is woken on the CPU of another one that never sleeps, again and again after it was bound to that CPU.
-_BESIDE_A_SPINNER = [
-    step(
-        cgroups = [
-            cgroup("spinner", affinity = affinity.single(0), work = work.cpu_spin(), workers = 1),
-            cgroup("woken", work = work.bursty("1ms", "3ms"), workers = 1),
-        ],
-        hold = hold.seconds(0.1),
-    ),
-] + [
-    step(ops = [change], hold = hold.seconds(0.3))
-    for _ in range(4)
-    for change in [op.set_cpuset("woken", cpuset.exact([0])), op.clear_cpuset("woken")]
-]
 
 _STARVED = [step(
     cgroups = [cgroup(name, work = work.cpu_spin(), workers = 1) for name in ["low", "other"]],
@@ -113,13 +98,16 @@ FAULTS = {
         ["--fault", "hang"],
         expect_failure("load_hang", phase = "load"),
     ),
-    # Tasks wait in a queue for the end of another one's slice, beside a CPU that idles.
+    # A task waits for the one CPU that looks into its queue, beside another one that idles.
     "idle-beside-queue": _fault(
-        ["--slice-us", "100000", "--fault", "no-kick"],
+        ["--slice-us", "100000", "--fault", "one-cpu", "--target", "bursty"],
         expect_failure("check", message = "work_conserving", phase = "run"),
-        checks = checks(not_starved = False, work_conserving = "20ms"),
+        checks = checks(work_conserving = "20ms"),
         monitor = monitor(tasks = "10ms"),
-        scenario = _BESIDE_A_SPINNER,
+        scenario = _spin(
+            workers(1, work.cpu_spin(), affinity = affinity.single(0)),
+            workers(1, work.bursty("1ms", "3ms")),
+        ),
         topology = _TWO,
     ),
     "invert": _fault(

@@ -25,6 +25,9 @@ use std::time::Duration;
 /// How often the end is looked for while no instant comes.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Where the guest runs on meanwhile, a look is followed by so many times as long without one: a slow host takes fewer samples.
+const REST: u32 = 20;
+
 /// What the thread says.
 enum Seen {
     Event(HostEvent),
@@ -124,6 +127,7 @@ impl Watched {
         let mut instants = self.instants.take();
         let mut sampler: Option<Sampler> = None;
         let mut dumped = false;
+        let mut began = std::time::Instant::now();
         let mut problem = "the machine ended before its kernel was looked at".to_owned();
         loop {
             if !matches!(self.ended.try_recv(), Err(TryRecvError::Empty)) {
@@ -139,11 +143,13 @@ impl Watched {
                     break;
                 }
                 None => {
-                    let interval = Duration::from_nanos(self.spec.interval.0);
+                    let took = began.elapsed();
+                    let interval = Duration::from_nanos(self.spec.interval.0).max(took * REST);
                     match self.ended.recv_timeout(interval) {
-                        Err(RecvTimeoutError::Timeout) => None,
+                        Err(RecvTimeoutError::Timeout) => began = std::time::Instant::now(),
                         _ => break,
                     }
+                    None
                 }
             };
             if sampler.is_none() {

@@ -235,7 +235,8 @@ fn says_why_there_are_none() {
     let mut other = emulator();
     let program = other.loader.as_mut().unwrap_or(&mut other.binary);
     let script = asked.directory.path().join("other");
-    let text = format!("#!/bin/sh\nunset KTSTR_INSTANTS\nexec '{}' \"$@\"\n", program.display());
+    let at = std::path::absolute(&*program).expect("has a path");
+    let text = format!("#!/bin/sh\nunset KTSTR_INSTANTS\nexec '{}' \"$@\"\n", at.display());
     std::fs::write(&script, text).expect("writes");
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("sets");
     *program = script;

@@ -81,7 +81,8 @@ pub(super) fn ratio(run: &Run<'_>, a: &Metric, b: &Metric, range: Range) -> Resu
     let ratios = of_a.iter().filter_map(|step| {
         let other = of_b.iter().find(|other| other.step == step.step)?;
         let (a, b) = (amount(step, a)?, amount(other, b)?);
-        Some((step.step, a / b, step.points().last()?.at)).filter(|_| b != 0.0)
+        let until = step.points().last()?.at;
+        (b != 0.0).then_some((step.step, a / b, until))
     });
     let nothing = || NoData::Unseen(format!("no step has both {a} and {b}, other than 0"));
     worst(ratios, range)

@@ -1,12 +1,10 @@
 //! Two recordings of a case: equal, or where they part.
 
 use ktstr_model::case::Input;
-use ktstr_model::plan::Plan;
-use ktstr_model::{
-    Backend, Case, Clock, Event, GuestNanos, MonitorSpec, Nanos, Placement, Sample, StartMode, Topology, What,
-};
+use ktstr_model::{Case, Clock, Event, GuestNanos, MonitorSpec, Nanos, Sample, StartMode, What};
 use ktstr_recording::compare::{differing_inputs, Side};
 use ktstr_recording::{compare, Comparison, Ending, Entry, Header, HostEvent, HostNanos, Recording, Writer};
+use ktstr_testing::plain_case;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -17,23 +15,7 @@ fn input(name: &str, sha256: &str) -> Input {
 }
 
 fn case() -> Case {
-    Case {
-        name: "t[1n1l1c1t][s0]".into(),
-        topology: Topology::new(1, 1, 1, 1).expect("can be"),
-        backend: Backend::Tcg,
-        clock: Clock::Virtual,
-        start: StartMode::Boot,
-        placement: Placement::default(),
-        seed: 0,
-        profile: None,
-        monitor: None,
-        kernel_args: vec![],
-        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
-        host_ops: vec![],
-        checks: vec![],
-        expect_failure: None,
-        inputs: vec![input("kernel", "aa"), input("snapshot", "bb")],
-    }
+    Case { inputs: vec![input("kernel", "aa"), input("snapshot", "bb")], ..plain_case() }
 }
 
 /// A recording of `case` with these events, the host's part at the time `host_ns`; without an ending it is cut off.

@@ -1,32 +1,14 @@
 //! What goes into the file comes out again, up to wherever it is damaged.
 
-use ktstr_model::plan::Plan;
 use ktstr_model::sample::{CpuSample, SeriesValue};
-use ktstr_model::Sample;
-use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Placement, StartMode, Topology, What};
+use ktstr_model::{Event, GuestNanos, Sample, What};
 use ktstr_recording::{CpuSteal, Ending, Entry, Header, HostEvent, HostNanos, Recording, WriteError, Writer};
+use ktstr_testing::plain_case;
 use proptest::prelude::*;
 use std::path::Path;
 
 fn header() -> Header {
-    let case = Case {
-        name: "t[1n1l1c1t][s0]".into(),
-        topology: Topology::new(1, 1, 1, 1).expect("can be"),
-        backend: Backend::Tcg,
-        clock: Clock::Virtual,
-        start: StartMode::Boot,
-        placement: Placement::default(),
-        seed: 0,
-        profile: None,
-        monitor: None,
-        kernel_args: vec![],
-        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
-        host_ops: vec![],
-        checks: vec![],
-        expect_failure: None,
-        inputs: vec![],
-    };
-    Header { made_by: "test".into(), case }
+    Header { made_by: "test".into(), case: plain_case() }
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {

@@ -2,11 +2,12 @@
 
 use super::samples::Seen;
 use super::{seen_machine, History};
+use crate::plain_case;
 use ktstr_model::event::{GuestFailure, LatencyHistogram, WorkerReport};
 use ktstr_model::plan::{Action, CgroupPlan, GroupPlan, StepPlan, WorkerExpectation};
 use ktstr_model::spec::CpuMaxSpec;
 use ktstr_model::work::Policy;
-use ktstr_model::{Backend, Case, Clock, Event, GuestNanos, Nanos, Placement, Plan, StartMode, Topology, What, Work};
+use ktstr_model::{Case, Clock, Event, GuestNanos, Nanos, Plan, Topology, What, Work};
 use ktstr_recording::host::EXIT_FINISHED;
 use ktstr_recording::{CpuSteal, Ending, HostEvent};
 
@@ -255,19 +256,9 @@ impl Reader {
         let mut case = Case {
             name: format!("history[{}][s0]", self.topology),
             topology: self.topology,
-            backend: Backend::Tcg,
             clock: if self.steal.is_empty() { Clock::Virtual } else { Clock::Real },
-            start: StartMode::Boot,
-            placement: Placement::default(),
-            seed: 0,
-            profile: None,
-            monitor: None,
-            kernel_args: vec![],
             plan: self.plan,
-            host_ops: vec![],
-            checks: vec![],
-            expect_failure: None,
-            inputs: vec![],
+            ..plain_case()
         };
         let seen = Some(seen_machine(&case.topology));
         let steal = Some(self.steal).filter(|steal| !steal.is_empty()).map(HostEvent::Steal);

@@ -3,31 +3,14 @@
 use super::*;
 use ktstr_model::event::WorkerReport;
 use ktstr_model::sample::{CpuSample, Sample};
-use ktstr_model::{Backend, Case, Placement, Plan, StartMode, Topology};
 use ktstr_recording::{compare, Entry, Header, HostEvent, HostNanos, Recording, Writer};
+use ktstr_testing::plain_case;
 use std::path::Path;
 
 const FINISHED: Ending = Ending::Guest { code: 16 };
 
 fn recording(events: &[Event], console: &str, ending: Option<Ending>) -> Recording {
-    let case = Case {
-        name: "t[1n1l1c1t][s0]".into(),
-        topology: Topology::new(1, 1, 1, 1).expect("can be"),
-        backend: Backend::Tcg,
-        clock: Clock::Virtual,
-        start: StartMode::Boot,
-        placement: Placement::default(),
-        seed: 0,
-        profile: None,
-        monitor: None,
-        kernel_args: vec![],
-        plan: Plan { seed: 0, cgroups: vec![], groups: vec![], steps: vec![], trace: vec![], scheduler: None },
-        host_ops: vec![],
-        checks: vec![],
-        expect_failure: None,
-        inputs: vec![],
-    };
-    let header = Header { made_by: "test".into(), case };
+    let header = Header { made_by: "test".into(), case: plain_case() };
     let mut writer = Writer::new(Vec::new(), Path::new("memory"), &header).expect("written");
     events.iter().for_each(|event| writer.guest(event).expect("written"));
     writer.console(console.as_bytes()).expect("written");

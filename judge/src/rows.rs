@@ -3,7 +3,7 @@
 use crate::checks::NoData;
 use crate::number::nanos;
 use crate::run::Run;
-use ktstr_model::sample::{Sample, ScxSample, SeriesValue, DSQ_BUILTIN};
+use ktstr_model::sample::{dsq_name, Sample, ScxSample, SeriesValue};
 use ktstr_model::{GuestNanos, Metric};
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ pub(crate) struct Point {
     pub(crate) at: GuestNanos,
     pub(crate) value: i128,
     pub(crate) cpu: Option<u32>,
-    /// ` in queue 0x7`; empty if that is no question.
+    /// ` in DSQ 0x7`; empty if that is no question.
     pub(crate) whose: String,
 }
 
@@ -93,20 +93,16 @@ fn value(run: &Run<'_>, metric: &Metric, sample: &Sample) -> Option<(i128, Optio
     let plain = |value: usize| Some((value as i128, None, String::new()));
     let of_cpu = |nr: u32, cpu: u32| Some((nr.into(), Some(cpu), String::new()));
     match metric {
-        Metric::NrRunning => plain(sample.cpus.iter().map(|cpu| cpu.nr_running as usize).sum()),
+        Metric::NrRunning => plain(sample.nr_running() as usize),
         Metric::IdleCpus => plain(sample.cpus.iter().filter(|cpu| cpu.curr == 0).count()),
-        Metric::Imbalance => {
-            let most = sample.cpus.iter().rev().max_by_key(|cpu| cpu.nr_running)?;
-            let least = sample.cpus.iter().map(|cpu| cpu.nr_running).min()?;
-            of_cpu(most.nr_running - least, most.cpu)
-        }
+        Metric::Imbalance => sample.imbalance().and_then(|(by, most)| of_cpu(by, most.cpu)),
         Metric::LocalDsqDepth => {
             attached(sample)?;
             let depths = sample.cpus.iter().rev().filter_map(|cpu| Some((cpu.scx?.local_dsq_nr, cpu.cpu)));
             depths.max_by_key(|(nr, _)| *nr).and_then(|(nr, cpu)| of_cpu(nr, cpu))
         }
         Metric::DsqDepth => match attached(sample)?.dsqs.iter().max_by_key(|dsq| dsq.nr) {
-            Some(dsq) => Some((dsq.nr.into(), None, format!(" in queue {}", queue(dsq.id)))),
+            Some(dsq) => Some((dsq.nr.into(), None, format!(" in {}", dsq_name(dsq.id)))),
             None => plain(0),
         },
         Metric::Waiting => {
@@ -138,15 +134,6 @@ fn series(run: &Run<'_>, name: &str) -> Option<usize> {
 /// The number of a series in a sample.
 pub(crate) fn series_value(run: &Run<'_>, name: &str, sample: &Sample) -> Option<i128> {
     value(run, &Metric::Series(name.into()), sample).map(|(value, ..)| value)
-}
-
-/// `7`, or as the kernel's own are written.
-pub(crate) fn queue(id: u64) -> String {
-    if id & DSQ_BUILTIN == 0 {
-        id.to_string()
-    } else {
-        format!("{id:#x}")
-    }
 }
 
 /// Why no step has a value.

@@ -78,10 +78,10 @@ fn rate_and_ratio_are_of_a_whole_step() {
 fn a_counter_must_be_the_sum_of_its_queues() {
     let equals = |more: &str| format!(r#"{{"equals_sum_of_dsq": {{"series": "nr_queued", "samples": 3{more}}}}}"#);
     let right = "see 0ms..100ms dsq=1:2,2:3,9223372036854775809:8 nr_queued=5\nsee 50ms..60ms nr_queued=6";
-    insta::assert_snapshot!(found(right, "", &equals("")), @"pass equals_sum_of_dsq: series:nr_queued was 5, its queues had 5 (1: 2, 2: 3), series:nr_queued the number of tasks in all its queues, judged by 3 samples in a row in step 0 at 2000ms");
+    insta::assert_snapshot!(found(right, "", &equals("")), @"pass equals_sum_of_dsq: series:nr_queued was 5, its queues had 5 (DSQ 0x1: 2, DSQ 0x2: 3), series:nr_queued the number of tasks in all its queues, judged by 3 samples in a row in step 0 at 2000ms");
     let twice = "see 0ms..100ms dsq=1:2,2:3 nr_queued=5\nsee 50ms..80ms nr_queued=10";
-    insta::assert_snapshot!(found(right, twice, &equals("")), @"fail equals_sum_of_dsq: series:nr_queued was 10, its queues had 5 (1: 2, 2: 3), series:nr_queued the number of tasks in all its queues, judged by 3 samples in a row in step 1 at 2550ms | so far off or further for 3 samples in a row");
-    insta::assert_snapshot!(found(right, "", &equals(r#", "dsqs": [2]"#)), @"fail equals_sum_of_dsq: series:nr_queued was 5, its queues had 3 (2: 3), series:nr_queued the number of tasks in queues 2, judged by 3 samples in a row in step 0 at 2000ms | so far off or further for 3 samples in a row");
+    insta::assert_snapshot!(found(right, twice, &equals("")), @"fail equals_sum_of_dsq: series:nr_queued was 10, its queues had 5 (DSQ 0x1: 2, DSQ 0x2: 3), series:nr_queued the number of tasks in all its queues, judged by 3 samples in a row in step 1 at 2550ms | so far off or further for 3 samples in a row");
+    insta::assert_snapshot!(found(right, "", &equals(r#", "dsqs": [2]"#)), @"fail equals_sum_of_dsq: series:nr_queued was 5, its queues had 3 (DSQ 0x2: 3), series:nr_queued the number of tasks in queues 2, judged by 3 samples in a row in step 0 at 2000ms | so far off or further for 3 samples in a row");
     insta::assert_snapshot!(found("see 0ms..100ms nr_queued=5", "", &equals("")), @"unknown equals_sum_of_dsq: nothing to judge: no scheduler was attached when samples were taken, series:nr_queued the number of tasks in all its queues, judged by 3 samples in a row");
     insta::assert_snapshot!(found("see 0ms..100ms dsq=1:2", "", &equals("")), @"unknown equals_sum_of_dsq: nothing to judge: series `nr_queued` has no value: there was no such map, series:nr_queued the number of tasks in all its queues, judged by 3 samples in a row");
 }

@@ -181,7 +181,7 @@ fn a_test_may_allow_that_a_kernel_lacks_what_a_check_needs() {
         ),
         ("blind it has no symbols", "pass max_dsq_depth: not judged, as may_lack allows: the kernel could not"),
         ("see 0ms..1s cpus=1,1", "unknown max_dsq_depth: nothing to judge: no scheduler was attached"),
-        ("see 0ms..1s dsq=1:9", "fail max_dsq_depth: 9 tasks in queue 1"),
+        ("see 0ms..1s dsq=1:9", "fail max_dsq_depth: 9 tasks in DSQ 0x1"),
     ] {
         let found = found(&seen(lines), &["max_dsq_depth=1:2", "may_lack=on"]);
         assert!(found.starts_with(expected), "{lines}: {found}");
@@ -200,14 +200,14 @@ fn too_much_for_too_long_in_queues() {
     fail max_imbalance: imbalance of 5, at most 2 for 10 samples in a row
       CPU 0, step 0, at 2200ms
       so many or more for 10 samples in a row
-    fail max_dsq_depth: 90 tasks in queue 7, at most 50 for 1 sample in a row
+    fail max_dsq_depth: 90 tasks in DSQ 0x7, at most 50 for 1 sample in a row
       step 0, at 2500ms
       so many or more for 1 sample in a row
     ");
     insta::assert_snapshot!(found(&seen(lines), &["max_imbalance=2:11", "max_dsq_depth=50:2"]), @r"
     pass max_imbalance: imbalance of 1, at most 2 for 11 samples in a row
       CPU 0, step 0, at 2000ms
-    pass max_dsq_depth: 2 tasks in queue 1, at most 50 for 2 samples in a row
+    pass max_dsq_depth: 2 tasks in DSQ 0x1, at most 50 for 2 samples in a row
       step 0, at 2000ms
     ");
 }

@@ -161,6 +161,28 @@ pub enum Held {
     NoCpu,
 }
 
+impl Sample {
+    /// Runnable tasks of all CPUs.
+    pub fn nr_running(&self) -> u64 {
+        self.cpus.iter().map(|cpu| u64::from(cpu.nr_running)).sum()
+    }
+
+    /// By how many runnable tasks the CPU with the most has more than that with the fewest, and the first that has the most; none without CPUs.
+    pub fn imbalance(&self) -> Option<(u32, &CpuSample)> {
+        let most = self.cpus.iter().rev().max_by_key(|cpu| cpu.nr_running)?;
+        let least = self.cpus.iter().map(|cpu| cpu.nr_running).min()?;
+        Some((most.nr_running - least, most))
+    }
+}
+
+/// A dispatch queue, as reports call it: `DSQ 0x7`, and of the kernel's own `DSQ 1 of the kernel`.
+pub fn dsq_name(id: u64) -> String {
+    match id & DSQ_BUILTIN {
+        0 => format!("DSQ {id:#x}"),
+        _ => format!("DSQ {} of the kernel", id & !DSQ_BUILTIN),
+    }
+}
+
 /// The value of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,7 +2,7 @@
 
 use crate::lanes::waiting_for;
 use crate::timeline::Chart;
-use ktstr_model::sample::{CpuSample, SeriesValue, DSQ_BUILTIN};
+use ktstr_model::sample::{dsq_name, SeriesValue};
 use ktstr_model::Sample;
 use ktstr_recording::{HostEvent, Recording};
 use std::collections::BTreeMap;
@@ -18,14 +18,14 @@ pub(crate) fn of(recording: &Recording) -> Vec<Chart> {
     if samples.is_empty() {
         return Vec::new();
     }
-    let over_cpus = |name: &str, value: &dyn Fn(&[CpuSample]) -> f64| {
-        let points = samples.iter().map(|(at, sample)| (*at, Some(value(&sample.cpus)))).collect();
+    let over_cpus = |name: &str, value: &dyn Fn(&Sample) -> f64| {
+        let points = samples.iter().map(|(at, sample)| (*at, Some(value(sample)))).collect();
         Chart { name: name.into(), unit: "", points }
     };
-    let runnable = |cpus: &[CpuSample]| cpus.iter().map(|cpu| f64::from(cpu.nr_running)).sum();
-    let waiting = |cpus: &[CpuSample]| cpus.iter().map(|cpu| f64::from(waiting_for(cpu))).sum();
+    let imbalance = |sample: &Sample| f64::from(sample.imbalance().map_or(0, |(by, _)| by));
+    let waiting = |sample: &Sample| sample.cpus.iter().map(|cpu| f64::from(waiting_for(cpu))).sum();
     let mut charts = vec![
-        over_cpus("runnable tasks (nr_running)", &runnable),
+        over_cpus("runnable tasks (nr_running)", &|sample| sample.nr_running() as f64),
         over_cpus("imbalance of nr_running", &imbalance),
         over_cpus("tasks that wait for a CPU", &waiting),
     ];
@@ -42,11 +42,6 @@ fn end(points: &mut Points) {
     if let [.., (before, _), (last, _)] = points[..] {
         points.push((last.saturating_add(last.saturating_sub(before)), None));
     }
-}
-
-fn imbalance(cpus: &[CpuSample]) -> f64 {
-    let numbers = || cpus.iter().map(|cpu| cpu.nr_running);
-    f64::from(numbers().max().unwrap_or(0) - numbers().min().unwrap_or(0))
 }
 
 /// Of all tasks, where a sample looks at them.
@@ -87,13 +82,6 @@ fn dispatch_queues(samples: &[(u64, &Sample)]) -> Vec<Chart> {
         charts.push(Chart { name: format!("tasks in {}{of_many}", dsq_name(id)), unit: "", points });
     }
     charts
-}
-
-fn dsq_name(id: u64) -> String {
-    match id {
-        _ if id & DSQ_BUILTIN != 0 => format!("the kernel's DSQ {}", id & !DSQ_BUILTIN),
-        _ => format!("DSQ {id:#x}"),
-    }
 }
 
 /// Events of sched_ext a second, of those that happened.

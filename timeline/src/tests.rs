@@ -47,7 +47,7 @@ fn charts_have_what_samples_have() {
         "longest wait of a task",
         "tasks in local DSQs",
         "tasks in DSQ 0x10002",
-        "tasks in the kernel's DSQ 1",
+        "tasks in DSQ 1 of the kernel",
         "SCX_EV_SELECT_CPU_FALLBACK",
         "nr_queued",
     ];

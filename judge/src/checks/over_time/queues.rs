@@ -3,9 +3,9 @@
 use super::staying::worst;
 use crate::checks::{Judged, NoData};
 use crate::number::nanos;
-use crate::rows::{attached, queue, rows, series_value, why_none, Cell, Point};
+use crate::rows::{attached, rows, series_value, why_none, Cell, Point};
 use crate::run::Run;
-use ktstr_model::sample::{Sample, DSQ_BUILTIN};
+use ktstr_model::sample::{dsq_name, Sample, DSQ_BUILTIN};
 use ktstr_model::{GuestNanos, Metric};
 
 pub(super) fn equals_sum(run: &Run<'_>, series: &str, dsqs: &[u64], samples: u32) -> Result<Judged, NoData> {
@@ -14,7 +14,7 @@ pub(super) fn equals_sum(run: &Run<'_>, series: &str, dsqs: &[u64], samples: u32
         let (Some(scx), Some(value)) = (attached(sample), series_value(run, series, sample)) else { return Cell::Gap };
         let queues = scx.dsqs.iter().filter(|dsq| wanted(dsq.id));
         let sum: i128 = queues.clone().map(|dsq| i128::from(dsq.nr)).sum();
-        let each: Vec<String> = queues.map(|dsq| format!("{}: {}", queue(dsq.id), dsq.nr)).collect();
+        let each: Vec<String> = queues.map(|dsq| format!("{}: {}", dsq_name(dsq.id), dsq.nr)).collect();
         let whose = format!("series:{series} was {value}, its queues had {sum} ({})", each.join(", "));
         Cell::Value(Point { at, value: value.saturating_sub(sum), cpu: None, whose })
     };

@@ -1,9 +1,10 @@
 //! Steps, holds, what was done in between, and what else happened at one time.
 
 use crate::timeline::{Mark, MarkKind};
+use ktstr_model::host_op::HostOpResult;
 use ktstr_model::plan::Action;
 use ktstr_model::{CpuSet, Plan, What};
-use ktstr_recording::Recording;
+use ktstr_recording::{HostEvent, Recording};
 
 /// In order of time; a step lasts until the next one, the last until `end`.
 pub(crate) fn of(recording: &Recording, end: u64) -> Vec<Mark> {
@@ -54,6 +55,7 @@ pub(crate) fn of(recording: &Recording, end: u64) -> Vec<Mark> {
             _ => {}
         }
     }
+    marks.extend(host_ops(recording));
     // Operations at which the guest did not come to an end.
     let of_step = plan.segments().nth(next).is_some_and(|(step, ..)| Some(step) == last_step);
     if let (Some(at), Some(texts), true) = (begun, operations.get(next), of_step) {
@@ -73,6 +75,21 @@ pub(crate) fn of(recording: &Recording, end: u64) -> Vec<Mark> {
     marks
 }
 
+/// What the host did in the kernel's memory, and what came of it.
+fn host_ops(recording: &Recording) -> impl Iterator<Item = Mark> + '_ {
+    let ops = &recording.header.case.host_ops;
+    recording.host_events().filter_map(|(_, event)| {
+        let HostEvent::Op { op, at, result } = event else { return None };
+        let text = match result {
+            HostOpResult::Read(value) => format!("{}: {value}", ops.get(*op as usize)?),
+            HostOpResult::Written => ops.get(*op as usize)?.to_string(),
+            HostOpResult::Failed(problem) => format!("{}: {problem}", ops.get(*op as usize)?),
+        };
+        let kind = if matches!(result, HostOpResult::Failed(_)) { MarkKind::Problem } else { MarkKind::Op };
+        Some(Mark { at: (*at)?.0, until: None, kind, text })
+    })
+}
+
 /// The last mark of a kind lasts until `at`, unless it has an end.
 fn close(marks: &mut [Mark], kind: MarkKind, at: u64) {
     if let Some(open) = marks.iter_mut().rev().find(|mark| mark.kind == kind).filter(|mark| mark.until.is_none()) {
@@ -86,19 +103,20 @@ fn operations(plan: &Plan) -> Vec<Vec<String>> {
     for action in plan.steps.iter().flat_map(|step| &step.actions) {
         match action {
             Action::Hold { .. } => all.push(std::mem::take(&mut before)),
-            other => before.push(in_words(plan, other)),
+            other => before.extend(in_words(plan, other)),
         }
     }
     all.push(before);
     all
 }
 
-fn in_words(plan: &Plan, action: &Action) -> String {
+/// None of what has a time of its own.
+fn in_words(plan: &Plan, action: &Action) -> Option<String> {
     let cgroup = |index: &u32| {
         plan.cgroups.get(*index as usize).map_or_else(|| format!("#{index}"), |cgroup| cgroup.name.clone())
     };
     let cpus = |cpus: &CpuSet| if cpus.is_empty() { "all CPUs".into() } else { format!("CPUs {cpus}") };
-    match action {
+    Some(match action {
         Action::CreateCgroup(index) => format!("create cgroup {}", cgroup(index)),
         Action::RemoveCgroup(index) => format!("remove cgroup {}", cgroup(index)),
         Action::Start(group) => match plan.groups.get(*group as usize) {
@@ -121,6 +139,6 @@ fn in_words(plan: &Plan, action: &Action) -> String {
         Action::StartScheduler { args: None } => "start the scheduler".into(),
         Action::StartScheduler { args: Some(args) } => format!("start the scheduler with {}", args.join(" ")),
         Action::SchedulerCommand { args } => format!("run the scheduler's program with {}", args.join(" ")),
-        Action::Host { op } => format!("the host does op {op}"),
-    }
+        Action::Host { .. } => return None,
+    })
 }

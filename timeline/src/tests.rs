@@ -2,8 +2,10 @@
 
 use crate::{Chart, Head, MarkKind, Page, Run, Seen, Timeline};
 use ktstr_model::event::GuestFailure;
+use ktstr_model::host_op::{Access, HostOpResult, Variable};
+use ktstr_model::monitor::SeriesSpec;
 use ktstr_model::trace::{CpuSwitches, Switch, Task};
-use ktstr_model::{Event, GuestNanos, TraceEvent, Verdict, What};
+use ktstr_model::{Event, GuestNanos, HostOp, TraceEvent, Verdict, What};
 use ktstr_recording::{HostEvent, Recording};
 use ktstr_testing::history::history;
 use ktstr_testing::Sampled;
@@ -83,6 +85,30 @@ fn marks_say_what_was_done_and_what_was_not() {
     );
     let lasts: Vec<bool> = timeline.marks.iter().map(|mark| mark.until.is_some()).collect();
     assert_eq!(lasts, [true, false, false, true, true, false, false]);
+}
+
+#[test]
+fn what_the_host_did_in_the_kernel_is_marked() {
+    let mut history = history("1n1l2c1t", "a: cpu_spin x2\nhold 1s");
+    let series = SeriesSpec { name: String::new(), map: "m".into(), field: "nr".into(), key: None, of_all: None };
+    let accesses = [Access::Read { expect: None }, Access::Write(7), Access::Write(8)];
+    history.case.host_ops = accesses
+        .map(|access| HostOp { step: 0, path: String::new(), variable: Variable::Map(series.clone()), access })
+        .into();
+    let results = [HostOpResult::Read(3), HostOpResult::Written, HostOpResult::Failed("no map".into())];
+    let start = Timeline::of(&history.recording()).start;
+    for (result, op) in results.into_iter().zip(0..) {
+        history = history.host(HostEvent::Op { op, at: Some(GuestNanos(start + u64::from(op))), result });
+    }
+    let timeline = Timeline::of(&history.recording());
+    let told = timeline.marks.iter().filter(|mark| mark.text.contains("map m"));
+    let told: Vec<(u64, MarkKind, &str)> = told.map(|mark| (mark.at - start, mark.kind, mark.text.as_str())).collect();
+    let expected = [
+        (0, MarkKind::Op, "read nr of map m: 3"),
+        (1, MarkKind::Op, "write 7 to nr of map m"),
+        (2, MarkKind::Problem, "write 8 to nr of map m: no map"),
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]

@@ -40,9 +40,8 @@ fn running(dump: &Dump, of: &CpuDump) -> String {
 
 /// Where it is, and how it came there.
 fn way(of: &CpuDump) -> Vec<String> {
-    let name = |frame: &ktstr_model::dump::FrameDump| frame.name.clone().unwrap_or(format!("{:#x}", frame.at));
     let mut lines: Vec<String> =
-        of.backtrace.iter().take(1 + CALLERS_SHOWN).map(|frame| format!("    {}", name(frame))).collect();
+        of.backtrace.iter().take(1 + CALLERS_SHOWN).map(|frame| format!("    {frame}")).collect();
     if of.backtrace.len() > lines.len() {
         lines.push(format!("    and {} more", of.backtrace.len() - lines.len()));
     }

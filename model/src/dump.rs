@@ -3,6 +3,7 @@
 use crate::sample::Sample;
 use crate::GuestNanos;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Everything that the host could read; the rest is named.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,4 +83,13 @@ pub struct ElementDump {
     pub cpu: Option<u32>,
     /// Fields by their paths and what is in them. A value without a type has one field without a name.
     pub fields: Vec<(String, String)>,
+}
+
+impl fmt::Display for FrameDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => f.write_str(name),
+            None => write!(f, "{:#x}", self.at),
+        }
+    }
 }

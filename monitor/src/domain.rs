@@ -2,7 +2,7 @@
 
 use crate::error::ReadError;
 use crate::kernel::Kernel;
-use crate::object::{Content, Layout, Slot, Span};
+use crate::object::{text, Content, Layout, Slot, Span};
 use crate::page_table::Gva;
 use crate::runqueue::Runqueues;
 use ktstr_btf::present;
@@ -99,7 +99,11 @@ impl Domains {
         let [parent, name, flags, balance_interval, nr_balance_failed, last_balance] = content.numbers(&self.numbers);
         let name = match names.entry(Gva(name)) {
             Entry::Occupied(known) => known.get().clone(),
-            Entry::Vacant(entry) => entry.insert(text(kernel, Gva(name))?).clone(),
+            Entry::Vacant(entry) => {
+                let mut bytes = [0; NAME_BYTES_MAX];
+                kernel.read(Gva(name), &mut bytes)?;
+                entry.insert(text(&bytes)).clone()
+            }
         };
         let domain = DomainSample {
             cpu,
@@ -112,12 +116,4 @@ impl Domains {
         };
         Ok((domain, Gva(parent)))
     }
-}
-
-/// The text at an address, up to its first NUL.
-fn text(kernel: &Kernel, at: Gva) -> Result<String, ReadError> {
-    let mut bytes = [0; NAME_BYTES_MAX];
-    kernel.read(at, &mut bytes)?;
-    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(text).into_owned())
 }

@@ -12,7 +12,7 @@ use crate::sampler::Sampler;
 use crate::scx::{Dsq, Scx};
 use crate::segments::Memory;
 use crate::task::Tasks;
-use crate::unwind::Unwinder;
+use crate::unwind::{Frame, Unwinder};
 use crate::Runqueues;
 use ktstr_btf::{Btf, Field, Member, TypeId};
 use ktstr_model::dump::{CpuDump, DsqDump, Dump, ElementDump, FrameDump, MapDump};
@@ -34,29 +34,36 @@ const FIELD_BYTES: usize = 64;
 /// Tasks of one queue that are shown.
 const TASKS_SHOWN: usize = 256;
 
-/// Reads everything; `counter` is as of [`Sampler::sample`]. `registers` may be none, if they cannot be known.
-///
-/// # Errors
-/// As [`Sampler::open`]; or the machine is gone.
-pub fn dump(
-    image: Arc<Image>,
-    memory: Arc<dyn Memory>,
-    counter: Option<u64>,
-    registers: &[CpuRegisters],
-) -> Result<Dump, KernelError> {
+/// Reads everything that can be read; `counter` is as of [`Sampler::sample`]. `registers` may be none, if they cannot be known.
+pub fn dump(image: Arc<Image>, memory: Arc<dyn Memory>, counter: Option<u64>, registers: &[CpuRegisters]) -> Dump {
     // One that has not said anything of any task yet.
-    let mut sampler = Sampler::open(image, memory, &MonitorSpec::default())?;
-    let (at, sample) = sampler.sample(counter).ok_or(KernelError::Gone)?;
+    let sampler = Sampler::open(image, memory, &MonitorSpec::default());
+    let seen = sampler.and_then(|mut sampler| Ok((sampler.sample(counter).ok_or(KernelError::Gone)?, sampler)));
+    let mut dump = Dump::default();
+    match seen {
+        Ok(((at, sample), sampler)) => {
+            (dump.at, dump.sample) = (at, sample);
+            add_kernel(&mut dump, &sampler, registers);
+        }
+        Err(error) => {
+            dump.cpus = registers.iter().map(|of| cpu(of, Vec::new())).collect();
+            dump.missing.push(format!("the kernel: {error}"));
+        }
+    }
+    dump
+}
+
+fn add_kernel(dump: &mut Dump, sampler: &Sampler, registers: &[CpuRegisters]) {
     let (kernel, tasks, runqueues, scx) = sampler.parts();
-    let mut dump = Dump { at, sample, ..Dump::default() };
     let unwinder = dump.or_missing("backtraces", Unwinder::of(kernel));
-    dump.cpus = registers.iter().map(|of| cpu(kernel, unwinder.as_ref(), of)).collect();
+    let way = |of| unwinder.as_ref().map(|unwinder| unwinder.cpu(kernel, of)).unwrap_or_default();
+    dump.cpus = registers.iter().map(|of| cpu(of, way(of))).collect();
     if let Some(scx) = scx {
         dump.dsqs = dump.or_missing("dispatch queues", dsqs(kernel, scx, tasks, runqueues)).unwrap_or_default();
     }
     let maps = dump.or_missing("BPF maps", Maps::of(kernel).and_then(|maps| Ok((maps.all(kernel)?, maps))));
     let mut left = ALL_BYTES_SHOWN;
-    let Some((all, maps)) = maps else { return Ok(dump) };
+    let Some((all, maps)) = maps else { return };
     for map in all.iter().take(MAPS_SHOWN) {
         let shown = dump.or_missing(&format!("map {}", map.name), map_dump(kernel, &maps, map, &mut left));
         dump.maps.extend(shown);
@@ -64,7 +71,6 @@ pub fn dump(
     if all.len() > MAPS_SHOWN {
         dump.missing.push(format!("maps: {} of {} are shown", MAPS_SHOWN, all.len()));
     }
-    Ok(dump)
 }
 
 trait OrMissing {
@@ -77,7 +83,7 @@ impl OrMissing for Dump {
     }
 }
 
-fn cpu(kernel: &Kernel, unwinder: Option<&Unwinder>, of: &CpuRegisters) -> CpuDump {
+fn cpu(of: &CpuRegisters, frames: Vec<Frame>) -> CpuDump {
     let CpuRegisters { rip, rsp, rbp, rflags, cr0, cr2, cr3, cr4, .. } = *of;
     let registers = [
         ("rip", rip),
@@ -89,7 +95,6 @@ fn cpu(kernel: &Kernel, unwinder: Option<&Unwinder>, of: &CpuRegisters) -> CpuDu
         ("cr3", cr3),
         ("cr4", cr4),
     ];
-    let frames = unwinder.map(|unwinder| unwinder.cpu(kernel, of)).unwrap_or_default();
     CpuDump {
         cpu: of.cpu,
         registers: registers.map(|(name, value)| (name.to_owned(), value)).into(),

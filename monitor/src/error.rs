@@ -102,6 +102,9 @@ pub enum ReadError {
     /// It is damaged, or the guest changed it meanwhile.
     #[error("{0} leads back into itself")]
     Loop(&'static str),
+    /// It is made in a way that is not known.
+    #[error("{0} is not one that is known here")]
+    Unknown(&'static str),
     /// The guest changed it again and again while it was read.
     #[error("{0} was another one each time that it was read")]
     Torn(&'static str),

@@ -244,8 +244,8 @@ impl Content {
             Shape::Text { bytes } => bytes as usize,
             _ => 0,
         };
-        let text = self.bytes(slot).iter().take(length).copied().take_while(|byte| *byte != 0).collect::<Vec<u8>>();
-        String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        let bytes = self.bytes(slot);
+        text(bytes.get(..length).unwrap_or(bytes))
     }
 
     /// The pointers of a list's node.
@@ -265,4 +265,10 @@ impl Content {
         let words = bytes.unwrap_or_default().chunks_exact(8).take(count);
         words.filter_map(|word| word.first_chunk().copied().map(u64::from_le_bytes)).collect()
     }
+}
+
+/// Text up to its first NUL; what is no UTF-8 is replaced.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
 }

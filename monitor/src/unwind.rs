@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The tables are ORC (Documentation/arch/x86/orc-unwinder.rst; arch/x86/kernel/unwind_orc.c). Code that they do not have, such as compiled BPF, has
-//! frame pointers. Nothing on the stack is believed: a walk has an end, and goes only towards the bottom of one stack or to another one by saved registers.
+//! frame pointers. Nothing on the stack is believed: it is read as the rest of memory, and a walk has an end.
 
 use crate::bpf_symbols::BpfSymbols;
 use crate::error::{if_there, ReadError};
@@ -204,7 +204,9 @@ impl Tables {
         let begin = kernel.symbol(SOME_FUNCTION)?;
         let sp = tables.entry(kernel, begin.0)?.map(|orc| orc.sp_reg);
         let numbers = NUMBERINGS.iter().find(|numbers| Some(numbers.sp) == sp);
-        tables.numbers = numbers.ok_or_else(|| ReadError::NoSymbol("ORC_REG_SP".into()))?;
+        // Not an absence: it has no frame pointers instead.
+        tables.numbers =
+            numbers.ok_or(ReadError::Unknown("the numbering of registers in the kernel's unwind tables"))?;
         Ok(tables)
     }
 

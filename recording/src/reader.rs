@@ -196,11 +196,6 @@ impl Recording {
         })
     }
 
-    /// The guest's kernel when something was over; of several the first.
-    pub fn dump(&self) -> Option<&Dump> {
-        self.dumps().next()
-    }
-
     /// The guest's kernel each time that something was over.
     pub fn dumps(&self) -> impl Iterator<Item = &Dump> {
         self.host_events().filter_map(|(_, event)| match event {

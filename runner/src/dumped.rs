@@ -1,4 +1,4 @@
-//! `ktstr dump`: what a recording has of the guest's kernel at its end, for people: `Dump ──lines──▶ text`.
+//! `ktstr dump`: what a recording has of the guest's kernel when something was over, for people: `Dump ──text──▶ lines`.
 //!
 //! ```text
 //! at 7.204119 s of guest time
@@ -6,31 +6,35 @@
 //!     rip=0xffffffff81002a3c rsp=0xffffc900001fbe88 …
 //!     spin_with_interrupts_off+0x2c
 //!     nr_running=3, of sched_ext 2
-//! queue 0: 2 tasks: cpu_spin (72), cpu_spin (73)
+//! DSQ 0x0: 2 tasks: cpu_spin (72), cpu_spin (73)
 //! waits: kworker/0:1 (15) on CPU 0 for 5203.118 ms
 //! map ktstr.bss: nr_queued=2
 //! ```
 
 use crate::cli::DumpArgs;
-use ktstr_model::dump::{CpuDump, DsqDump, ElementDump, FrameDump, MapDump};
-use ktstr_model::sample::{Held, TaskSample, DSQ_BUILTIN};
+use ktstr_model::dump::{CpuDump, DsqDump, ElementDump, MapDump};
+use ktstr_model::sample::{dsq_name, Held, TaskSample};
 use ktstr_model::{Dump, Verdict};
 use ktstr_recording::Recording;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::Write;
 
-/// Prints the dump of a recording.
+/// Prints the dumps of a recording, in the order of time.
 ///
 /// # Errors
 /// A file that is no recording, or one without a dump.
 pub(crate) fn dump_file(args: &DumpArgs) -> Result<Verdict, Box<dyn Error>> {
     let recording = Recording::read(&args.recording)?;
-    let Some(dump) = recording.dump() else {
+    let dumps: Vec<&Dump> = recording.dumps().collect();
+    if dumps.is_empty() {
         let text = "it has no dump: one is made when the machine hangs or the scheduler under test dies, unless the test says monitor = False";
         return Err(format!("{}: {text}", args.recording.display()).into());
+    }
+    let text = match args.json {
+        true => format!("{}\n", serde_json::to_string_pretty(&dumps)?),
+        false => dumps.into_iter().map(text).collect(),
     };
-    let text = if args.json { format!("{}\n", serde_json::to_string_pretty(dump)?) } else { text(dump) };
     // A reader that has gone away is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(Verdict::Pass)
@@ -64,8 +68,7 @@ fn cpu(dump: &Dump, number: u32) -> Vec<String> {
             let registers: Vec<String> =
                 of.registers.iter().map(|(name, value)| format!("{name}={value:#x}")).collect();
             lines.push(format!("    {}", registers.join(" ")));
-            let name = |frame: &FrameDump| frame.name.clone().unwrap_or(format!("{:#x}", frame.at));
-            lines.extend(of.backtrace.iter().map(|frame| format!("    {}", name(frame))));
+            lines.extend(of.backtrace.iter().map(|frame| format!("    {frame}")));
         }
         None => lines.push(format!("CPU {number}: {task}")),
     }
@@ -92,9 +95,8 @@ fn dsq(dump: &Dump, queue: &DsqDump) -> String {
     };
     let names: Vec<String> = queue.pids.iter().map(named).collect();
     let which = match queue.cpu {
-        Some(cpu) => format!("local queue of CPU {cpu}"),
-        None if queue.id & DSQ_BUILTIN != 0 => "global queue".into(),
-        None => format!("queue {}", queue.id),
+        Some(cpu) => format!("local DSQ of CPU {cpu}"),
+        None => dsq_name(queue.id),
     };
     let more = if queue.complete { "" } else { ", and perhaps more" };
     format!("{which}: {} tasks: {}{more}", names.len(), names.join(", "))
@@ -143,6 +145,7 @@ fn element(keys: &str, element: &ElementDump) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ktstr_model::dump::FrameDump;
     use ktstr_model::sample::{CpuSample, Sample, ScxCpuSample, TasksSample};
     use ktstr_model::GuestNanos;
 
@@ -182,7 +185,7 @@ mod tests {
         assert_eq!(
             text(&dump),
             "at 7.204119 s of guest time\nCPU 0: in the kernel, interrupts off, running hog\u{fffd}[2J (71)\n    rip=0x10\n    spin+0x2\n    \
-             0xffffffffc0000010\n    nr_running=3, of sched_ext 2\nqueue 7: 2 tasks: spin (72), 9, and perhaps more\n\
+             0xffffffffc0000010\n    nr_running=3, of sched_ext 2\nDSQ 0x7: 2 tasks: spin (72), 9, and perhaps more\n\
              waits: spin (72) on CPU 0 for 1200.000 ms\nmap x.bss (id 4)\n    [0, CPU 1] nr_queued=2\n    [1 to 3] nr_queued=0\n    and 5 more\n\
              not read: map y: it is not there\n"
         );

@@ -267,8 +267,8 @@ impl<'a> Attempt<'a> {
         // A machine that does not answer has no registers to show, which is no reason to say nothing.
         let registers = machine.pause().and_then(|()| machine.registers()).unwrap_or_default();
         if let Some(Ok(image)) = &self.executor.inputs.image {
-            let dumped = dump(image.clone(), Arc::new(machine.memory().clone()), None, &registers);
-            dumped.map_or(Ok(()), |dump| self.host(&HostEvent::Dump(Box::new(dump))))?;
+            let dump = dump(image.clone(), Arc::new(machine.memory().clone()), None, &registers);
+            self.host(&HostEvent::Dump(Box::new(dump)))?;
         }
         let exit = machine.stop().map_err(|error| host("stop the machine", &error))?;
         Ok(of_silence(exit, || silence.ending(&registers)))

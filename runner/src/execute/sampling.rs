@@ -193,10 +193,9 @@ impl Watched {
         let missing = registers.as_ref().err().map(|error| format!("registers: {}", in_full(error)));
         let registers = registers.ok().flatten().unwrap_or_default();
         let counter = instant.map(|instant| instant.at.0);
-        if let Ok(mut dump) = dump(self.image.clone(), self.memory.clone(), counter, &registers) {
-            dump.missing.extend(missing);
-            let _ = self.say.send(Seen::Event(HostEvent::Dump(Box::new(dump))));
-        }
+        let mut dump = dump(self.image.clone(), self.memory.clone(), counter, &registers);
+        dump.missing.extend(missing);
+        let _ = self.say.send(Seen::Event(HostEvent::Dump(Box::new(dump))));
     }
 
     fn found(&self, sampler: Sampler) -> Sampler {

@@ -234,3 +234,76 @@ impl Tables {
         Ok(at.0.wrapping_add_signed(i64::from(distance)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::{direct, Machine, LINKED_AT, LOADED_AT};
+    use ktstr_testing::BtfWriter;
+
+    const TEXT: u64 = LINKED_AT + 0x12_0000;
+    const IPS: u64 = LINKED_AT + 0x13_0000;
+
+    fn types() -> BtfWriter {
+        let mut btf = BtfWriter::default();
+        let (short, int, u64_) =
+            (btf.int("short", 2, 1), btf.int("unsigned int", 4, 0), btf.int("unsigned long", 8, 0));
+        let entry = [
+            ("sp_offset", short, 0, 0),
+            ("bp_offset", short, 16, 0),
+            ("sp_reg", int, 32, 4),
+            ("bp_reg", int, 36, 4),
+            ("type", int, 40, 3),
+        ];
+        btf.structure("orc_entry", 6, &entry);
+        btf.structure("pt_regs", 24, &[("bp", u64_, 0, 0), ("ip", u64_, 64, 0), ("sp", u64_, 128, 0)]);
+        let thread = btf.structure("thread_struct", 8, &[("sp", u64_, 0, 0)]);
+        btf.structure("task_struct", 8, &[("thread", thread, 0, 0)]);
+        btf.structure("inactive_task_frame", 16, &[("bp", u64_, 0, 0), ("ret_addr", u64_, 64, 0)]);
+        btf
+    }
+
+    /// Names of the functions that led to one in `schedule`, with tables in which the stack pointer has the number `sp`.
+    fn names(sp: u8) -> Result<Vec<String>, String> {
+        let mut machine = Machine::new(LOADED_AT, 0);
+        // Each entry is of a function: how far the stack pointer is from the caller's, and of what kind it is.
+        let functions = [("schedule", 0x100u64, 8u8, CALL), ("caller", 0x200, 16, CALL), ("begin", 0x300, 0, 1)];
+        let tables = [("__start_orc_unwind_ip", 0), ("__stop_orc_unwind_ip", 12), ("__start_orc_unwind", 0x100)];
+        machine.symbols.extend(functions.iter().map(|(name, at, ..)| ((*name).to_owned(), TEXT + at)));
+        machine.symbols.extend(tables.iter().map(|(name, at)| ((*name).to_owned(), IPS + at)));
+        let (ips, entries) = (machine.at("__start_orc_unwind_ip"), machine.at("__start_orc_unwind"));
+        for ((_, at, offset, kind), index) in functions.into_iter().zip(0..) {
+            let distance = (TEXT + at).wrapping_sub(IPS + 4 * index) as u32;
+            machine.memory.write(ips + 4 * index, &distance.to_le_bytes());
+            machine.memory.write(entries + 6 * index, &[offset, 0, 0, 0, sp, kind as u8]);
+        }
+        machine.memory.put(0x5000, TEXT + 0x210);
+        machine.memory.put(0x5010, TEXT + 0x308);
+        let kernel = machine.open(&types()).expect("is there");
+        let unwinder = Unwinder::of(&kernel).map_err(|error| error.to_string())?;
+        let registers = CpuRegisters {
+            cpu: 0,
+            rip: TEXT + 0x104,
+            rsp: direct(0x5000).0,
+            rbp: 0,
+            rflags: 0,
+            cr0: 0,
+            cr2: 0,
+            cr3: 0,
+            cr4: 0,
+            privilege: 0,
+            halted: false,
+        };
+        assert_eq!(unwinder.cpu(&kernel, &CpuRegisters { privilege: 3, ..registers }), []);
+        Ok(unwinder.cpu(&kernel, &registers).into_iter().filter_map(|frame| frame.name).collect())
+    }
+
+    #[test]
+    fn the_way_back_is_found_with_either_numbering_and_with_no_other() {
+        let way = ["schedule+0x4", "caller+0x10", "begin+0x8"].map(str::to_owned);
+        assert_eq!(names(5), Ok(way.to_vec()));
+        assert_eq!(names(3), Ok(way.to_vec()));
+        let unknown = "the numbering of registers in the kernel's unwind tables is not one that is known here";
+        assert_eq!(names(7), Err(unknown.into()));
+    }
+}

@@ -78,15 +78,6 @@ impl<'a> Waits<'a> {
     }
 }
 
-/// How it reads why a task may not run.
-pub(crate) fn reason(held: Held) -> &'static str {
-    match held {
-        Held::Throttled => "its cgroup has used up its cpu.max",
-        Held::Frozen => "its cgroup is frozen",
-        Held::NoCpu => "no CPU that it may use is on line",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

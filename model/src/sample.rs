@@ -5,6 +5,7 @@
 
 use crate::CpuSet;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The kernel at one time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -195,4 +196,14 @@ pub enum SeriesValue {
     NoElement,
     /// It could not be read.
     Unreadable,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Throttled => "its cgroup has used up its cpu.max",
+            Self::Frozen => "its cgroup is frozen",
+            Self::NoCpu => "no CPU that it may use is on line",
+        })
+    }
 }

@@ -13,7 +13,7 @@
 
 use crate::cli::DumpArgs;
 use ktstr_model::dump::{CpuDump, DsqDump, ElementDump, MapDump};
-use ktstr_model::sample::{dsq_name, Held, TaskSample};
+use ktstr_model::sample::{dsq_name, TaskSample};
 use ktstr_model::{Dump, Verdict};
 use ktstr_recording::Recording;
 use std::collections::BTreeSet;
@@ -107,12 +107,7 @@ fn tasks(dump: &Dump) -> impl Iterator<Item = &TaskSample> {
 }
 
 fn waiting(task: &TaskSample) -> Option<String> {
-    let held = match task.held {
-        Some(Held::Throttled) => ", which is throttled",
-        Some(Held::Frozen) => ", which is frozen",
-        Some(Held::NoCpu) => ", which has no CPU on line",
-        None => "",
-    };
+    let held = task.held.map(|held| format!("; {held}")).unwrap_or_default();
     let TaskSample { comm, pid, cpu, .. } = task;
     let waited = task.waiting? as f64 / 1e6;
     Some(format!("waits: {comm} ({pid}) on CPU {cpu} for {waited:.3} ms{held}"))

@@ -4,7 +4,7 @@ use crate::number::{count, nanos};
 use crate::patience::Patience;
 use crate::run::Run;
 use crate::samples::StepSamples;
-use crate::waits::{reason, Wait, Waits};
+use crate::waits::{Wait, Waits};
 use ktstr_model::verdict::Place;
 use ktstr_model::GuestNanos;
 use std::collections::BTreeMap;
@@ -62,7 +62,7 @@ pub(super) fn look(run: &Run<'_>) -> Tasks {
         Some(wait) => format!("; no task waited longer than {}", nanos(wait.nanos())),
         None => "; no task was seen waiting for a CPU".into(),
     };
-    if let Some((wait, why)) = held.and_then(|wait| Some((wait, reason(wait.held?)))) {
+    if let Some((wait, why)) = held.and_then(|wait| Some((wait, wait.held?))) {
         said += &format!("; {} waited {}, since {why}", wait.name(), nanos(wait.nanos()));
     }
     let number = starved.len();

@@ -2,8 +2,8 @@
 
 use crate::error::ReadError;
 use crate::kernel::Kernel;
+use crate::layout::{Layout, Slot, Span};
 use crate::list::walk;
-use crate::object::{Layout, Slot, Span};
 use crate::page_table::Gva;
 
 /// Programs and trampolines of one guest.

@@ -3,7 +3,7 @@
 
 use crate::error::ReadError;
 use crate::kernel::Kernel;
-use crate::object::{Layout, Slot, Span};
+use crate::layout::{Layout, Slot, Span};
 use crate::page_table::Gva;
 
 /// How often the clock is read if the kernel updates it meanwhile.

@@ -2,7 +2,7 @@
 
 use crate::error::ReadError;
 use crate::kernel::Kernel;
-use crate::object::{text, Content, Layout, Slot, Span};
+use crate::layout::{text, Content, Layout, Slot, Span};
 use crate::page_table::Gva;
 use crate::runqueue::Runqueues;
 use ktstr_btf::present;
@@ -108,7 +108,7 @@ impl Domains {
         let domain = DomainSample {
             cpu,
             name,
-            span: CpuSet::from_words(&content.words_from(self.span, kernel.cpus().div_ceil(64))),
+            span: CpuSet::from_words(&content.words(self.span, kernel.cpus().div_ceil(64))),
             flags: flags as u32,
             balance_interval: balance_interval as u32,
             nr_balance_failed: nr_balance_failed as u32,

@@ -192,14 +192,18 @@ impl Kernel {
     }
 
     /// Fills each of `parts` with the bytes from its address on: with few calls, where many reads would be one each.
-    pub(crate) fn read_many(&self, parts: &mut [(Gva, &mut [u8])]) -> Result<(), ReadError> {
-        let physical = |at: Gva, bytes: usize| match self.locate(at)? {
-            Some((physical, left)) if left >= bytes as u64 => Ok(physical),
-            _ => Err(ReadError::Unmapped(at)),
-        };
-        let located: Result<Vec<(Gpa, &mut [u8])>, ReadError> =
-            parts.iter_mut().map(|(at, into)| Ok((physical(*at, into.len())?, &mut **into))).collect();
-        Ok(self.memory.read_many(&mut located?)?)
+    pub(crate) fn read_many<'p>(&self, parts: impl Iterator<Item = (Gva, &'p mut [u8])>) -> Result<(), ReadError> {
+        let mut located = Vec::with_capacity(parts.size_hint().0);
+        for (mut at, mut rest) in parts {
+            while !rest.is_empty() {
+                let (physical, left) = self.locate(at)?.ok_or(ReadError::Unmapped(at))?;
+                let (now, later) = rest.split_at_mut(rest.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+                at = at.plus(now.len() as u64);
+                rest = later;
+                located.push((physical, now));
+            }
+        }
+        Ok(self.memory.read_many(&mut located)?)
     }
 
     /// The word at `at`.

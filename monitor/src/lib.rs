@@ -26,6 +26,7 @@ mod dump;
 mod error;
 mod image;
 mod kernel;
+mod layout;
 mod list;
 mod map_variables;
 mod object;

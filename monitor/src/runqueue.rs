@@ -2,7 +2,7 @@
 
 use crate::error::ReadError;
 use crate::kernel::Kernel;
-use crate::object::{Content, Layout, Slot, Span};
+use crate::layout::{Content, Layout, Slot, Span};
 use crate::page_table::Gva;
 use ktstr_btf::present;
 

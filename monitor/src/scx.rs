@@ -4,8 +4,8 @@
 
 use crate::error::ReadError;
 use crate::kernel::Kernel;
+use crate::layout::{Layout, Slot, Span};
 use crate::list::{walk, End};
-use crate::object::{Layout, Slot, Span};
 use crate::page_table::Gva;
 use ktstr_btf::{present, Field, Member, Shape, Value};
 use std::collections::BTreeSet;
@@ -159,7 +159,7 @@ impl Scx {
         let mut contents = vec![0; bytes * kernel.cpus()];
         let places = (0..kernel.cpus()).map(|cpu| Ok(kernel.of_cpu(pointer, cpu)?.plus(self.per_cpu_offset)));
         let places = places.collect::<Result<Vec<_>, ReadError>>()?;
-        kernel.read_many(&mut places.into_iter().zip(contents.chunks_mut(bytes)).collect::<Vec<_>>())?;
+        kernel.read_many(places.into_iter().zip(contents.chunks_mut(bytes)))?;
         let mut sums: Vec<(&str, i64)> = self.event_names().map(|name| (name, 0)).collect();
         for content in contents.chunks(bytes) {
             for ((_, sum), Member { field: Field { offset, shape, .. }, .. }) in sums.iter_mut().zip(&self.events) {

@@ -2,8 +2,8 @@
 
 use crate::error::ReadError;
 use crate::kernel::Kernel;
+use crate::layout::{Content, Layout, Slot, Span};
 use crate::list::{walk, End};
-use crate::object::{Content, Layout, Slot, Span};
 use crate::page_table::Gva;
 use ktstr_btf::present;
 use std::collections::HashMap;
@@ -127,7 +127,7 @@ pub struct Tasks {
     threads: [Slot; 2],
     signal: Slot,
     comm: Slot,
-    allowed: Slot,
+    allowed: u64,
     mask_words: usize,
     numbers: [Slot; 13],
     frozen: Option<[Slot; 2]>,
@@ -151,7 +151,7 @@ impl Tasks {
             threads: task.fields(["thread_node.next", "thread_node.prev"])?,
             signal: task.field("signal")?,
             comm: task.field("comm")?,
-            allowed: task.field("cpus_mask")?,
+            allowed: task.field("cpus_mask")?.offset,
             mask_words: kernel.cpus().div_ceil(64),
             numbers: task.fields(NUMBERS)?,
             frozen: present(task.fields(["frozen", "jobctl"]))?,
@@ -264,7 +264,7 @@ impl Tasks {
             on_rq: on_rq != 0,
             policy: policy as u32,
             nice: (static_prio as i64 - NICE_0) as i8,
-            allowed: content.words(&self.allowed, self.mask_words),
+            allowed: content.words(self.allowed, self.mask_words),
             run_delay,
             runs,
             last_queued,

@@ -11,7 +11,7 @@
 use crate::bpf_symbols::BpfSymbols;
 use crate::error::{if_there, ReadError};
 use crate::kernel::Kernel;
-use crate::object::{Layout, Slot, Span};
+use crate::layout::{Layout, Slot, Span};
 use crate::page_table::Gva;
 use ktstr_vmm::CpuRegisters;
 

@@ -2,7 +2,7 @@
 
 use crate::error::ReadError;
 use crate::kernel::Kernel;
-use crate::object::{Layout, Slot, Span};
+use crate::layout::{Layout, Slot, Span};
 use crate::page_table::Gva;
 use ktstr_btf::FieldError;
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ impl XArray {
                             most: below.saturating_sub(1),
                         });
                     }
-                    let slots = node.words(&self.slots, self.count);
+                    let slots = node.words(self.slots.offset, self.count);
                     let number = |slot: usize| number.wrapping_add((slot as u64) << shift);
                     open.extend(slots.into_iter().enumerate().rev().map(|(slot, entry)| (entry, number(slot), shift)));
                 }

@@ -55,7 +55,7 @@ impl<'a> Samples<'a> {
         let mut all = Self { steps: windows(recording), events: &[], absent: &[], problem: None, monitored: false };
         for (_, event) in recording.host_events() {
             match event {
-                HostEvent::Monitored { events, absent } => {
+                HostEvent::Monitored { events, absent, .. } => {
                     (all.monitored, all.events, all.absent) = (true, events, absent);
                 }
                 HostEvent::Unmonitored { problem } => all.problem = Some(problem),

@@ -112,6 +112,11 @@ impl Sampler {
         })
     }
 
+    /// How far KASLR has moved the kernel.
+    pub fn slide(&self) -> u64 {
+        self.kernel.slide()
+    }
+
     /// Names of the events of sched_ext, in the order of their counts.
     pub fn events(&self) -> Vec<String> {
         self.scx.iter().flat_map(Scx::event_names).map(str::to_owned).collect()

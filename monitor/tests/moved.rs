@@ -5,7 +5,7 @@
 
 use ktstr_model::{Clock, MonitorSpec, Nanos, Placement, Topology};
 use ktstr_monitor::{Image, Kernel, Sampler};
-use ktstr_vmm::{command_line, Emulator, MachineBackend, MachineSpec, Start, TcgBackend};
+use ktstr_vmm::{command_line, Emulator, MachineBackend, MachineSpec, Start, TcgBackend, KASLR};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ fn slide(backend: &TcgBackend, image: &Arc<Image>, compressed: &Path, seed: u64)
         instants: Some(INTERVAL),
         kernel: compressed.to_owned(),
         initramfs: None,
-        command_line: command_line(None, &[]).replace("nokaslr", "kaslr"),
+        command_line: command_line(None, &[KASLR.into()]),
         window: None,
         directory: directory.path().to_owned(),
     };

@@ -45,6 +45,8 @@ pub enum HostEvent {
     Steal(Vec<CpuSteal>),
     /// The guest's kernel was found in its memory, and is looked at from now on. Once at most, before the first sample.
     Monitored {
+        /// How far KASLR has moved its addresses; 0: it is where it was linked.
+        slide: u64,
         /// Names of the events of sched_ext, in the order of their counts in samples.
         events: Vec<String>,
         /// What this kernel lacks: `sched_ext: before scx_root`. Checks that need it have nothing to look at.

@@ -3,7 +3,7 @@
 load("//rules/private/model:topology.bzl", "without_none")
 load("//rules/private/validate:topologies.bzl", "clock_errors", "clock_of")
 load("//rules/private/validate:validate.bzl", "validate")
-load(":kernel.bzl", "KtstrKernelInfo")
+load(":kernel.bzl", "KtstrKernelInfo", "booted_image")
 load(":scheduler.bzl", "KtstrSchedulerInfo")
 load(":setting.bzl", "KtstrSettingInfo")
 load(":snapshot_settings.bzl", "backend_of")
@@ -96,7 +96,7 @@ def launch_of(ctx, spec, machines, runner, emulator, backend):
 
 def boot_of(ctx, runner):
     """What machines begin with that boot: where the runner finds it, and the files."""
-    kernel = ctx.attr.kernel[KtstrKernelInfo].image
+    kernel = booted_image(ctx.attr.kernel[KtstrKernelInfo], json.decode(ctx.attr.spec).get("kernel_args", []))
     boot = {"init": runfile(ctx, runner.init), "kernel": runfile(ctx, kernel)}
     return {"machines": {"boot": boot}}, [kernel, runner.init]
 

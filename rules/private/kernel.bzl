@@ -10,8 +10,24 @@ KtstrKernelInfo = provider(
         "config": "File: its .config, or None.",
         "image": "File: an ELF image with a PVH entry, unpacked.",
         "info": "File: what the runner found out about it, as JSON.",
+        "packed": "File: what `image` was unpacked from.",
     },
 )
+
+# As the runner knows it: `KASLR` in //vmm/src/command_line.rs.
+_KASLR = "kaslr"
+
+def booted_image(kernel, kernel_args):
+    """What boots.
+
+    Args:
+      kernel: a KtstrKernelInfo
+      kernel_args: arguments of the kernel; with `kaslr` it moves itself, and only what it was unpacked from does that
+
+    Returns:
+      a file
+    """
+    return kernel.packed if _KASLR in kernel_args else kernel.image
 
 def _ktstr_prebuilt_kernel_impl(ctx):
     image = ctx.actions.declare_file(ctx.label.name + ".vmlinux")
@@ -36,7 +52,7 @@ def _ktstr_prebuilt_kernel_impl(ctx):
         DefaultInfo(files = depset([image])),
         # For a virtual machine that unpacks it by itself.
         OutputGroupInfo(packed = depset([ctx.file.image])),
-        KtstrKernelInfo(arch = ctx.attr.arch, config = ctx.file.config, image = image, info = info),
+        KtstrKernelInfo(arch = ctx.attr.arch, config = ctx.file.config, image = image, info = info, packed = ctx.file.image),
     ]
 
 ktstr_prebuilt_kernel = rule(

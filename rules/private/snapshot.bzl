@@ -1,7 +1,7 @@
 """The rule behind all snapshots of machines that have booted; see `snapshot_settings.bzl`."""
 
 load("//rules/private/validate:topologies.bzl", "label_of")
-load(":kernel.bzl", "KtstrKernelInfo")
+load(":kernel.bzl", "KtstrKernelInfo", "booted_image")
 load(":scheduler.bzl", "KtstrSchedulerInfo")
 load(":snapshot_settings.bzl", "machine_of", "without_snapshot")
 load(":toolchain.bzl", "EMULATOR_TOOLCHAIN", "RUNNER_TOOLCHAIN", "emulator_description", "emulator_files")
@@ -41,7 +41,7 @@ snapshot_of = rule(
 )
 
 def _no_kernel_impl(_ctx):
-    return [KtstrKernelInfo(arch = None, config = None, image = None, info = None)]
+    return [KtstrKernelInfo(arch = None, config = None, image = None, info = None, packed = None)]
 
 no_kernel = rule(implementation = _no_kernel_impl, doc = "What no snapshot is of.")
 
@@ -125,7 +125,7 @@ def _snapshot_impl(ctx):
     of = of_snapshot(ctx)
     if not of:
         return [DefaultInfo()]
-    kernel = ctx.attr._kernel[KtstrKernelInfo].image
+    kernel = booted_image(ctx.attr._kernel[KtstrKernelInfo], of["kernel_args"])
     tools = ctx.attr._tools[SnapshotToolsInfo]
     boot = dict(
         of,

@@ -7,6 +7,7 @@ use crate::inputs::{self, Emulator, InputError};
 use crate::rerun::ReplayWords;
 use crate::scheduler::{of_this_machine, SchedulerPaths};
 use crate::session::{host, usage, SessionError, SNAPSHOTS};
+use ktstr_vmm::KASLR;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -20,15 +21,32 @@ pub(crate) struct GivenFiles {
     pub(crate) scheduler: Option<SchedulerPaths>,
 }
 
-/// The kernel that a command line names, prepared in `scratch`, and what is known of it.
-pub(crate) fn given_kernel(
-    kernel: &Path,
-    config: Option<&Path>,
-    scratch: &Path,
-) -> Result<(PathBuf, KernelInfo), SessionError> {
-    let prepared = scratch.join("vmlinux");
-    let info = inputs::prepare_kernel(kernel, config, &prepared, None).map_err(of_input)?;
-    Ok((prepared, info))
+/// The kernel that a command line names.
+#[derive(Debug)]
+pub(crate) struct GivenKernel {
+    given: PathBuf,
+    /// What is read to look at it from outside, and what boots faster.
+    pub(crate) prepared: PathBuf,
+    /// What is known of it.
+    pub(crate) info: KernelInfo,
+}
+
+impl GivenKernel {
+    /// Prepares a kernel in `scratch`.
+    pub(crate) fn new(kernel: &Path, config: Option<&Path>, scratch: &Path) -> Result<Self, SessionError> {
+        let prepared = scratch.join("vmlinux");
+        let info = inputs::prepare_kernel(kernel, config, &prepared, None).map_err(of_input)?;
+        Ok(Self { given: kernel.to_owned(), prepared, info })
+    }
+
+    /// What boots with these arguments.
+    pub(crate) fn booted(&self, arguments: &[String]) -> Result<PathBuf, SessionError> {
+        if !arguments.iter().any(|argument| argument == KASLR) {
+            return Ok(self.prepared.clone());
+        }
+        inputs::check_kernel(&self.given, arguments).map_err(of_input)?;
+        std::path::absolute(&self.given).map_err(host)
+    }
 }
 
 /// The files that a command line names.

@@ -267,6 +267,12 @@ pub(crate) fn prepare_kernel(
     Ok(info)
 }
 
+/// Checks that the kernel of `path` does what its arguments say.
+pub(crate) fn check_kernel(path: &Path, arguments: &[String]) -> Result<(), InputError> {
+    image::check_arguments(&read("kernel", path)?, arguments)
+        .map_err(|source| InputError::Kernel { path: path.into(), source })
+}
+
 /// Content of a file; `what` is how an error calls it.
 pub(crate) fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, InputError> {
     std::fs::read(path).map_err(|source| InputError::Read { what, path: path.into(), source })

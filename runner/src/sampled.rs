@@ -13,6 +13,8 @@ struct About<'a> {
     case: &'a str,
     /// What was asked for; null: nothing.
     monitor: Option<&'a MonitorSpec>,
+    /// How far KASLR has moved the kernel, in bytes.
+    slide: u64,
     /// Names of the counts in `scx.events`.
     events: &'a [String],
     /// What the kernel lacks.
@@ -44,10 +46,13 @@ pub(crate) fn samples_of_file(args: &SamplesArgs) -> Result<Verdict, Box<dyn Err
 
 fn lines(recording: &Recording) -> serde_json::Result<Vec<String>> {
     let case = &recording.header.case;
-    let mut about = About { case: &case.name, monitor: case.monitor.as_ref(), events: &[], absent: &[], problem: None };
+    let mut about =
+        About { case: &case.name, monitor: case.monitor.as_ref(), slide: 0, events: &[], absent: &[], problem: None };
     for (_, event) in recording.host_events() {
         match event {
-            HostEvent::Monitored { events, absent } => (about.events, about.absent) = (events, absent),
+            HostEvent::Monitored { slide, events, absent } => {
+                (about.slide, about.events, about.absent) = (*slide, events, absent);
+            }
             HostEvent::Unmonitored { problem } => about.problem = Some(problem),
             _ => {}
         }
@@ -66,7 +71,7 @@ mod tests {
     #[test]
     fn each_line_is_json() {
         let mut recording = history("1n1l1c1t", "a: cpu_spin x1\nhold 1s").recording();
-        let monitored = HostEvent::Monitored { events: vec!["SCX_EV_A".into()], absent: vec![] };
+        let monitored = HostEvent::Monitored { slide: 0, events: vec!["SCX_EV_A".into()], absent: vec![] };
         let cpus = vec![CpuSample { cpu: 0, nr_running: 3, ..CpuSample::default() }];
         let sample = Sample { cpus, series: vec![SeriesValue::Number(i128::from(u64::MAX))], ..Sample::default() };
         recording.entries.push(Entry::Host(HostNanos(1), monitored));

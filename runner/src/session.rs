@@ -4,7 +4,7 @@ use crate::backend::{kvm_of_host, BackendArg, Choice, Taken};
 use crate::bazel::TestProtocol;
 use crate::cli::{RunArgs, SelectArgs, TestArgs};
 use crate::execute::{check_ops, in_full, Executor};
-use crate::given::{command_of, given_files, given_kernel, last_words_of, replay_words, snapshots_of, GivenFiles};
+use crate::given::{command_of, given_files, last_words_of, replay_words, snapshots_of, GivenFiles, GivenKernel};
 use crate::image::KernelInfo;
 use crate::inputs::{self, Emulator, InputPaths, OriginPaths};
 use crate::launch::Launch;
@@ -151,7 +151,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
     std::fs::create_dir_all(&args.output)
         .map_err(|error| host(format!("cannot make the directory {}: {error}", args.output.display())))?;
     let scratch = tempfile::Builder::new().prefix("ktstr-").tempdir().map_err(host)?;
-    let (kernel, info) = given_kernel(&args.kernel, args.inputs.config.as_deref(), scratch.path())?;
+    let kernel = GivenKernel::new(&args.kernel, args.inputs.config.as_deref(), scratch.path())?;
     let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs);
     let snapshots = snapshots_of(args);
     let session = Session {
@@ -160,8 +160,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
         backend: args.backend,
         emulator,
         scheduler,
-        image: Some(kernel.clone()),
-        kernel: Some(info),
+        image: Some(kernel.prepared.clone()),
+        kernel: Some(kernel.info.clone()),
         scheduler_args: args.scheduler_args.clone(),
         target: None,
         filter: args.select.filter.as_deref().map(Filter::new),
@@ -177,7 +177,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
     let report = session.run(|spec, planned, taken, scheduler| match (spec.start, taken.machines()) {
         (StartSpec::Attach | StartSpec::Snapshot, Ok(backend)) if planned.skip.is_none() => {
             let emulator = taken.input(session.emulator.as_ref());
-            let store = Store::new(snapshots, &kernel, &init, emulator).map_err(host)?;
+            let store = Store::new(snapshots, &kernel.booted(&spec.kernel_args)?, &init, emulator).map_err(host)?;
             let agent = inputs::read("guest program", &session.agent).map_err(host)?;
             let scheduler = scheduler.filter(|_| spec.start == StartSpec::Snapshot);
             let to_attach = scheduler.map(|scheduler| ToAttach { agent: &agent, scheduler });
@@ -187,7 +187,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, SessionError> {
                 .map_err(host)
         }
         // A back end that is not there is an ending of each case, and cases that are skipped start nowhere.
-        _ => Ok(OriginPaths::Boot { kernel, init }),
+        _ => Ok(OriginPaths::Boot { kernel: kernel.booted(&spec.kernel_args)?, init }),
     })?;
     Ok(report.verdict)
 }
@@ -214,6 +214,9 @@ impl Session {
         let under_test = planned.selected.iter().find_map(|case| case.plan.scheduler.as_ref());
         let scheduler = inputs::load_scheduler(self.scheduler.as_ref(), under_test).map_err(usage)?;
         let origin = origin(&spec, &planned, &taken, scheduler.as_deref())?;
+        if let OriginPaths::Boot { kernel, .. } = &origin {
+            inputs::check_kernel(kernel, &spec.kernel_args).map_err(usage)?;
+        }
         let paths = InputPaths {
             origin,
             agent: self.agent.clone(),

@@ -53,7 +53,7 @@ impl Sampled<'_> {
         let seen = history.seen.iter().map(|seen| Event { at: GuestNanos(1), what: What::Booted(seen.clone()) });
         seen.for_each(|event| writer.guest(&event).expect("memory"));
         let events = vec!["SCX_EV_SELECT_CPU_FALLBACK".into(), "SCX_EV_ENQ_SKIP_EXITING".into()];
-        writer.host(HostNanos(1), &HostEvent::Monitored { events, absent: vec![] }).expect("memory");
+        writer.host(HostNanos(1), &HostEvent::Monitored { slide: 0, events, absent: vec![] }).expect("memory");
         for at in (0..self.ms).step_by(10) {
             writer.sample(GuestNanos(start + at * MS), &self.sample(at, history.case.topology.cpus())).expect("memory");
         }

@@ -80,10 +80,30 @@ fn check_load(recording: &Recording) {
     }
 }
 
+/// How far KASLR has moved the kernel.
+fn slide(recording: &Recording) -> u64 {
+    let slides = recording.host_events().filter_map(|(_, event)| match event {
+        HostEvent::Monitored { slide, .. } => Some(*slide),
+        _ => None,
+    });
+    slides.into_iter().next().expect("was found")
+}
+
 #[test]
 fn the_kernel_and_its_trace_say_the_same() {
     for target in ["linux_6_12", "linux_6_16", "linux_7_3", "booted"] {
         let recording = recorded(target);
+        assert_eq!(slide(&recording), 0);
+        check_current(&recording);
+        check_load(&recording);
+    }
+}
+
+#[test]
+fn a_kernel_that_moved_says_the_same() {
+    for target in ["linux_6_12_moved", "linux_6_16_moved", "linux_7_3_moved"] {
+        let recording = recorded(target);
+        assert!(slide(&recording) >= 2 << 20, "{target}: {:#x}", slide(&recording));
         check_current(&recording);
         check_load(&recording);
     }

@@ -118,8 +118,11 @@ fn what_is_missing_is_said() {
     assert_eq!(notes(&plain.recording()), "no samples: the case asks for none (`monitor`)");
     let unmonitored = plain.clone().host(HostEvent::Unmonitored { problem: "no BTF".into() });
     assert_eq!(notes(&unmonitored.recording()), "no samples: no BTF");
-    let lacking =
-        plain.clone().host(HostEvent::Monitored { events: vec![], absent: vec!["sched_ext: before scx_root".into()] });
+    let lacking = plain.clone().host(HostEvent::Monitored {
+        slide: 0,
+        events: vec![],
+        absent: vec!["sched_ext: before scx_root".into()],
+    });
     assert!(notes(&lacking.recording()).starts_with("this kernel lacks sched_ext: before scx_root\n"));
     let mut traced = plain.clone();
     traced.case.plan.trace = vec![TraceEvent::SchedSwitch];

@@ -3,10 +3,13 @@
 use crate::Gpa;
 use ktstr_channel::ports::WINDOW_PARAMETER;
 
+/// Argument of a kernel that may move itself (KASLR), as only a bzImage does. There is no such word for the kernel: it lacks the one against it.
+pub const KASLR: &str = "kaslr";
+const NO_KASLR: &str = "nokaslr";
 /// Console and end: a panic resets at once, so that the host sees it.
 const CONSOLE: &[&str] = &["console=ttyS0", "quiet", "panic=-1"];
 /// Addresses that are the same in every boot, and no mitigations for a processor that is not there.
-const LAYOUT: &[&str] = &["nokaslr", "mitigations=off"];
+const LAYOUT: &[&str] = &[NO_KASLR, "mitigations=off"];
 /// No calibration loops: their result is known, and emulated they cost a second.
 const TIME: &[&str] = &["tsc=reliable", "no_timer_check", "lpj=4000000"];
 /// CPUs come up one after the other: those that wait their turn spin, and 252 of them on two host CPUs do not come up at all.
@@ -15,11 +18,15 @@ const CPUS: &[&str] = &["cpuhp.parallel=0"];
 /// bounce buffer of 64 MiB.
 const LEAN: &[&str] = &["cryptomgr.notests", "random.trust_cpu=on", "init_on_alloc=0", "audit=0", "swiotlb=noforce"];
 
-/// The standard command line, with the window's address and size as `ktstr.window=0x<address>,<bytes>`, followed by `extra`.
+/// The standard command line, with the window's address and size as `ktstr.window=0x<address>,<bytes>`, followed by `extra`; of it [`KASLR`]
+/// takes effect here.
 pub fn command_line(window: Option<(Gpa, u64)>, extra: &[String]) -> String {
-    let standard = [CONSOLE, LAYOUT, TIME, CPUS, LEAN].concat().into_iter().map(str::to_owned);
+    let moves = extra.iter().any(|argument| argument == KASLR);
+    let standard =
+        [CONSOLE, LAYOUT, TIME, CPUS, LEAN].concat().into_iter().filter(|word| !(moves && *word == NO_KASLR));
     let window = window.map(|(Gpa(at), bytes)| format!("{WINDOW_PARAMETER}{at:#x},{bytes}"));
-    standard.chain(window).chain(extra.iter().cloned()).collect::<Vec<_>>().join(" ")
+    let extra = extra.iter().filter(|argument| *argument != KASLR).cloned();
+    standard.map(str::to_owned).chain(window).chain(extra).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -35,5 +42,7 @@ mod tests {
              cpuhp.parallel=0 cryptomgr.notests random.trust_cpu=on init_on_alloc=0 audit=0 swiotlb=noforce \
              ktstr.window=0x100000000,67108864 sysctl.kernel.x=1"
         );
+        let moves = command_line(None, &[KASLR.into(), "x".into()]);
+        assert!(!moves.contains(KASLR) && moves.ends_with("swiotlb=noforce x"), "{moves}");
     }
 }

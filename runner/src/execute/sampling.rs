@@ -199,7 +199,11 @@ impl Watched {
     }
 
     fn found(&self, sampler: Sampler) -> Sampler {
-        let event = HostEvent::Monitored { events: sampler.events(), absent: sampler.absent().to_vec() };
+        let event = HostEvent::Monitored {
+            slide: sampler.slide(),
+            events: sampler.events(),
+            absent: sampler.absent().to_vec(),
+        };
         let _ = self.say.send(Seen::Event(event));
         sampler
     }
@@ -224,7 +228,7 @@ mod tests {
     #[test]
     fn samples_wait_until_the_guest_says_something_later() {
         let (mut sampling, say, ended) = sampling();
-        let monitored = HostEvent::Monitored { events: vec![], absent: vec![] };
+        let monitored = HostEvent::Monitored { slide: 0, events: vec![], absent: vec![] };
         say.send(Seen::Event(monitored.clone())).expect("is heard");
         [10, 20, 30].iter().for_each(|at| say_sample(&say, *at));
         assert_eq!(sampling.take_events(), [monitored]);

@@ -2,6 +2,7 @@
 
 use super::features::Features;
 use super::{bzimage, elf};
+use ktstr_vmm::KASLR;
 use serde::{Deserialize, Serialize};
 
 /// What is known of a prepared kernel.
@@ -32,6 +33,8 @@ pub(crate) enum KernelError {
     Malformed(String),
     #[error("the kernel has no PVH entry: set CONFIG_PVH=y")]
     NoEntry,
+    #[error("the argument `kaslr`: this kernel is an ELF file, and only a bzImage moves itself. Boot the bzImage, or leave out `kaslr`")]
+    StaysInPlace,
 }
 
 /// Unpacks, checks and cuts a kernel, of which the configuration may be known. The result is an ELF file with a PVH entry and the loaded
@@ -50,6 +53,15 @@ pub(crate) fn prepare(image: &[u8], config: Option<&str>) -> Result<(Vec<u8>, Ke
     let kernel = elf::bootable(kernel)?;
     let info = KernelInfo { release: release(&kernel), arch: "x86_64".into(), features };
     Ok((kernel, info))
+}
+
+/// Whether a kernel does what its arguments say, where that depends on its file: with [`KASLR`] it has to be a bzImage.
+pub(crate) fn check_arguments(image: &[u8], arguments: &[String]) -> Result<(), KernelError> {
+    let moves = arguments.iter().any(|argument| argument == KASLR);
+    if moves && !bzimage::is_bzimage(image) {
+        return Err(KernelError::StaysInPlace);
+    }
+    Ok(())
 }
 
 fn beginning(image: &[u8]) -> String {

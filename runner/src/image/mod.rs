@@ -1,4 +1,4 @@
-//! What a machine boots: `bzImage or ELF ──kernel──▶ ELF with a PVH entry`, `init ──initramfs──▶ cpio archive`.
+//! What a machine boots: `bzImage or ELF ──kernel──▶ ELF with a PVH entry` (or the bzImage itself, if it is to move), `init ──initramfs──▶ cpio archive`.
 //! Same input, same bytes.
 
 mod bzimage;
@@ -12,5 +12,5 @@ mod options;
 pub(crate) use features::Features;
 pub(crate) use features::{UnknownFeature, SCHED_EXT};
 pub(crate) use initramfs::initramfs;
-pub(crate) use kernel::{prepare, KernelError, KernelInfo};
+pub(crate) use kernel::{check_arguments, prepare, KernelError, KernelInfo};
 pub(crate) use options::{check_options, OptionsError};

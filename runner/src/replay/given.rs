@@ -4,7 +4,7 @@ use super::refusal::Source;
 use super::Replay;
 use crate::bazel::TestProtocol;
 use crate::cli::{ReplayArgs, TestArgs};
-use crate::given::{given_files, given_kernel, named, of_input, words_of, GivenFiles};
+use crate::given::{given_files, named, of_input, words_of, GivenFiles, GivenKernel};
 use crate::inputs::{InputPaths, OriginPaths, SnapshotPaths};
 use crate::launch::Launch;
 use crate::report::Terminal;
@@ -50,8 +50,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, SessionError> {
 fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputPaths, SessionError> {
     let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs);
     let kernel = args.kernel.as_deref().filter(|_| case.monitor.is_some() || case.start == StartMode::Boot);
-    let kernel = kernel.map(|kernel| given_kernel(kernel, args.inputs.config.as_deref(), scratch)).transpose()?;
-    let kernel = kernel.map(|(kernel, _)| kernel);
+    let kernel = kernel.map(|kernel| GivenKernel::new(kernel, args.inputs.config.as_deref(), scratch)).transpose()?;
     let beside_the_recording = || args.recording.parent().unwrap_or(Path::new("")).join(session::SNAPSHOTS);
     let recorded = case.start.snapshot().and_then(|name| case.inputs.iter().find(|input| input.name == name));
     let origin = match recorded {
@@ -79,10 +78,10 @@ fn given_inputs(args: &ReplayArgs, case: &Case, scratch: &Path) -> Result<InputP
                 let recording = args.recording.display();
                 usage(format!("the case of {recording} boots: name the kernel that was booted with --kernel"))
             };
-            OriginPaths::Boot { kernel: kernel.clone().ok_or_else(missing)?, init }
+            OriginPaths::Boot { kernel: kernel.as_ref().ok_or_else(missing)?.booted(&case.kernel_args)?, init }
         }
     };
-    let image = kernel.filter(|_| case.monitor.is_some());
+    let image = kernel.filter(|_| case.monitor.is_some()).map(|kernel| kernel.prepared);
     Ok(InputPaths { origin, agent, emulator, scheduler, image })
 }
 

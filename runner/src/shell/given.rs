@@ -6,7 +6,7 @@ use super::tools::installed_busybox;
 use super::{Origin, Shell};
 use crate::backend::{kvm_of_host, Choice};
 use crate::cli::{ShellArgs, ShellOptions, TestShellArgs};
-use crate::given::{given_files, given_kernel, GivenFiles};
+use crate::given::{given_files, GivenFiles, GivenKernel};
 use crate::image::KernelInfo;
 use crate::inputs::OriginPaths;
 use crate::launch::Launch;
@@ -38,7 +38,8 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8, SessionError> {
         return Err(usage(format!("--kernel-arg: {argument:?} is not one argument of a kernel command line")));
     }
     let scratch = tempfile::Builder::new().prefix("ktstr-kernel-").tempdir().map_err(host)?;
-    let (kernel, info) = given_kernel(&args.kernel, args.inputs.config.as_deref(), scratch.path())?;
+    let given = GivenKernel::new(&args.kernel, args.inputs.config.as_deref(), scratch.path())?;
+    let kernel = given.booted(&args.kernel_args)?;
     let GivenFiles { init, agent, emulator, scheduler } = given_files(&args.inputs);
     let busybox = match &args.busybox {
         Some(path) => path.clone(),
@@ -48,7 +49,7 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8, SessionError> {
         Some(paths) => {
             let spec = SchedulerSpec { args: args.scheduler_args.clone(), ..paths.declared() };
             let plan = spec.resolve("--scheduler").map_err(usage)?;
-            check_kernel(&info, &spec, &args.options)?;
+            check_kernel(&given.info, &spec, &args.options)?;
             Some((plan, paths))
         }
         None => None,
@@ -59,7 +60,7 @@ pub(crate) fn shell(args: &ShellArgs) -> Result<u8, SessionError> {
         scheduler,
         origin: Origin::Boot { kernel, init },
         virtualization: false,
-        release: info.release,
+        release: given.info.release,
         agent,
         emulator,
         backend: Choice::new(Some(args.backend), None, &[args.options.clock], kvm_of_host),

@@ -188,6 +188,6 @@ impl Seen {
             }
         }
         let samples = self.samples.into_iter().map(|(at, sample)| (GuestNanos(at), sample)).collect();
-        (samples, Some(HostEvent::Monitored { events: self.events, absent: self.absent }))
+        (samples, Some(HostEvent::Monitored { slide: 0, events: self.events, absent: self.absent }))
     }
 }

@@ -54,8 +54,6 @@ def linux_fault_test(name, fault, kernel):
         expect_failure = shown.expected,
         flags = [shown.without + [fault]],
         kernel = kernel,
-        # The emulated host has one CPU, and looking at a scheduler's queues and maps would leave too little of it.
-        monitor = False,
         scheduler = "//tests/schedulers:scx_ktstr",
         scheduler_binary = "//scx-ktstr",
         start = "attach",

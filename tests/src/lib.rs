@@ -75,6 +75,24 @@ impl Inputs {
         self.root.join(kernel.as_str().expect("the target boots"))
     }
 
+    /// The image of its kernel, for what looks at it.
+    ///
+    /// # Panics
+    /// If nothing looks at it.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        self.root.join(self.launch["image"].as_str().expect("is looked at"))
+    }
+
+    /// What its cases with this topology start from.
+    ///
+    /// # Panics
+    /// If they boot.
+    #[must_use]
+    pub fn snapshot(&self, topology: &str) -> PathBuf {
+        self.root.join(self.launch["machines"]["snapshots"][topology].as_str().expect("starts from a snapshot"))
+    }
+
     /// The tools of a shell, if the target is one.
     ///
     /// # Panics

@@ -11,11 +11,16 @@ use ktstr_model::spec::CpuMaxSpec;
 use ktstr_model::CpuSet;
 use rustix::process::Pid;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::ErrorKind::StorageFull;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Where workers of a cgroup with children are. Users' names have no dot.
 const WORKERS: &str = "ktstr.workers";
+const CPUS: &str = "cpuset.cpus";
+/// CPUs that there can be.
+const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
+
 /// The cgroups of a plan, each by its index.
 #[derive(Debug)]
 pub struct Cgroups {
@@ -115,8 +120,15 @@ impl Cgroups {
     /// # Errors
     /// That of the kernel.
     pub fn set_cpus(&self, index: u32, cpus: &CpuSet) -> Result<(), GuestError> {
+        let directory = &self.node(index)?.directory;
+        // Kernels before 7.0 refuse to clear that of a cgroup with tasks (kernel/cgroup/cpuset.c, `validate_change`). All CPUs that there can
+        // be are as good: those of its parent bound it, now and later.
+        if cpus.is_empty() && put(&directory.join(CPUS), "\n").is_err_and(|error| error.kind() == StorageFull) {
+            let possible = fs::read_to_string(POSSIBLE).doing(|| format!("read {POSSIBLE}"))?;
+            return write(directory, CPUS, &possible);
+        }
         // A write of no byte at all would not reach the kernel.
-        write(&self.node(index)?.directory, "cpuset.cpus", &format!("{cpus}\n"))
+        write(directory, CPUS, &format!("{cpus}\n"))
     }
 
     /// Writes `cpu.weight`.
@@ -156,7 +168,7 @@ impl Cgroups {
 
 /// Files and values of a new cgroup's settings.
 fn settings(plan: &CgroupPlan) -> Vec<(&'static str, String)> {
-    let cpus = plan.cpus.as_ref().map(|cpus| ("cpuset.cpus", cpus.to_string()));
+    let cpus = plan.cpus.as_ref().map(|cpus| (CPUS, cpus.to_string()));
     let weight = plan.weight.map(|weight| ("cpu.weight", weight.to_string()));
     let cpu_max = plan.cpu_max.map(|cpu_max| ("cpu.max", cpu_max_text(cpu_max)));
     [cpus, weight, cpu_max].into_iter().flatten().collect()
@@ -170,8 +182,11 @@ fn cpu_max_text(cpu_max: CpuMaxSpec) -> String {
 /// Writes a control file. It is never created: one that is not there is an option that the kernel does not have.
 fn write(directory: &Path, file: &str, value: &str) -> Result<(), GuestError> {
     let path = directory.join(file);
-    let written = OpenOptions::new().write(true).open(&path).and_then(|mut open| open.write_all(value.as_bytes()));
-    written.doing(|| format!("write {:?} to {}", value.trim_end(), path.display()))
+    put(&path, value).doing(|| format!("write {:?} to {}", value.trim_end(), path.display()))
+}
+
+fn put(path: &Path, value: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
 }
 
 fn make_directory(node: &Node, path: &Path) -> Result<(), GuestError> {

@@ -238,6 +238,9 @@ fn a_number_goes_where_it_was_read() {
         (state, Some(-(1 << 31)..=(1 << 32) - 1)),
         (int(16, false, None), None),
         (int(0, false, None), None),
+        // As damaged types have it.
+        (int(u32::MAX, true, None), None),
+        (Shape::Enum { id: TypeId(0), bytes: 0 }, None),
         (Shape::Text { bytes: 4 }, None),
     ] {
         assert_eq!(shape.range(), range, "{shape:?}");

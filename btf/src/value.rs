@@ -88,12 +88,12 @@ impl Shape {
     /// The numbers that it can be; `None`: it is no number of at most 8 bytes.
     pub fn range(&self) -> Option<RangeInclusive<i128>> {
         let (width, signed) = match self {
-            Self::Int { bytes, signed, bits } => (bits.map_or(8 * bytes, |(_, width)| width), *signed),
+            Self::Int { bytes, signed, bits } => (bits.map_or(bytes.saturating_mul(8), |(_, width)| width), *signed),
             Self::Bool => (1, false),
             Self::Pointer { .. } => (64, false),
             // With or without a sign, as its enumerators may be.
             Self::Enum { bytes, .. } => {
-                let half = 1i128.checked_shl(8 * bytes - 1).filter(|_| (1..=8).contains(bytes))?;
+                let half = 1i128 << (8 * Some(*bytes).filter(|bytes| (1..=8).contains(bytes))? - 1);
                 return Some(-half..=2 * half - 1);
             }
             Self::Text { .. } | Self::Array { .. } | Self::Struct { .. } => return None,

@@ -5,6 +5,7 @@ mod types;
 
 use crate::input::Input;
 use kernel::{direct, kernel, PLACES, TASKS};
+use ktstr_model::host_op::{Access, HostOp, KernelVariable, Variable};
 use ktstr_model::monitor::{OfAll, SeriesSpec};
 use ktstr_model::{MonitorSpec, Nanos};
 use ktstr_monitor::testkit::Fake;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// What one input may cost: reads of memory, and bytes that they give.
-const READS_MAX: usize = 1 << 18;
+const READS_MAX: usize = 1 << 20;
 const BYTES_MAX: usize = 1 << 28;
 
 /// The kernel's memory, with words in place of what was there.
@@ -36,6 +37,15 @@ impl Memory for Changed {
             let to = into.get_mut(from..).unwrap_or_default();
             to.iter_mut().zip(word.iter().skip(skipped)).for_each(|(to, from)| *to = *from);
         }
+        Ok(())
+    }
+
+    fn overwrite(&self, at: Gpa, from: &[u8]) -> Result<(), MemoryError> {
+        let mut word = [0; 8];
+        self.read(at, &mut word)?;
+        // Numbers of variables are no longer.
+        word[..from.len()].copy_from_slice(from);
+        self.words.lock().expect("is whole").push((at.0, word));
         Ok(())
     }
 
@@ -191,7 +201,7 @@ impl Opened {
     }
 }
 
-/// Samples with changes between them.
+/// Samples and ops with changes between them.
 fn samples(memory: &Arc<Changed>, counter: Option<u64>, mut input: Input<'_>) {
     let series = |map: &str, field: &str, key, of_all| SeriesSpec {
         name: "s".into(),
@@ -208,14 +218,36 @@ fn samples(memory: &Arc<Changed>, counter: Option<u64>, mut input: Input<'_>) {
         series("by_pid", "pair[0]", None, Some(OfAll::Min)),
         series("per_cpu", "", None, Some(OfAll::Sum)),
     ];
+    let ops: Vec<HostOp> =
+        series.iter().flat_map(|series| both(&Variable::Map(series.clone()))).chain(of_kernel()).collect();
     let spec = MonitorSpec { tasks: Nanos(1), series, ..MonitorSpec::default() };
     let Ok(mut sampler) = Sampler::open(whole().0.clone(), memory.clone(), &spec) else { return };
     for _ in 0..3 {
         let Some((_, sample)) = sampler.sample(counter) else { return };
         assert!(sample.series.len() == 6 && sample.cpus.len() <= 1024, "{sample:?}");
         let _ = sampler.take_problems();
+        for op in &ops {
+            let Some(_) = sampler.carry_out(op) else { return };
+        }
         if memory.change(&mut input) {
             return;
         }
     }
+}
+
+/// A variable is read and written.
+fn both(variable: &Variable) -> [HostOp; 2] {
+    [Access::Read { expect: None }, Access::Write(1)].map(|access| HostOp {
+        step: 0,
+        path: String::new(),
+        variable: variable.clone(),
+        access,
+    })
+}
+
+fn of_kernel() -> impl Iterator<Item = HostOp> {
+    let fields = [("runqueues", "nr_running", Some(1)), ("runqueues", "curr->scx.dsq->nr", Some(0))];
+    fields.into_iter().flat_map(|(symbol, field, cpu)| {
+        both(&Variable::Kernel(KernelVariable { symbol: symbol.into(), field: field.into(), of_type: None, cpu }))
+    })
 }

@@ -57,7 +57,7 @@ def ktstr_test(
       may_skip: whether it is all right that the kernel lacks what the scheduler needs, so that every case is skipped; by default that is red
       seeds: number of seeds, 1 to 10000: each is a case. Not together with `seed`
       seed: one seed, or `"random"`: `bazel test --runs_per_test` gives another each time. By default 0
-      kernel_args: added to the kernel's command line, one item for each argument
+      kernel_args: added to the kernel's command line, one item for each argument; with `kaslr` the bzImage boots as it is, and moves the kernel
       strict_filter: whether a `--test_filter` that matches no case is an error
       trace: tracepoints that the guest's kernel records while the scenario runs; `"sched_switch"`: every context switch, which
         `ktstr trace` prints. By default none: watching takes time of the CPUs that are watched

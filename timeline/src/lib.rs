@@ -12,7 +12,6 @@ mod lanes;
 mod marks;
 mod page;
 mod perfetto;
-mod protobuf;
 #[cfg(test)]
 mod tests;
 mod thin;

@@ -9,6 +9,7 @@
 
 use crate::thin::thinned;
 use crate::timeline::{Mark, Seen, Task, Timeline};
+use base64::prelude::{Engine, BASE64_STANDARD};
 use ktstr_model::Verdict;
 use ktstr_recording::Recording;
 use serde::Serialize;
@@ -206,14 +207,5 @@ fn steps(start: u64, times: Vec<u64>) -> impl Iterator<Item = u64> {
 
 /// SHA-256 in base64, as policies of pages want it.
 fn sum(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digit = |group: u32, shift: u32| char::from(DIGITS[(group >> shift) as usize & 63]);
-    // 32 bytes: ten groups of three, and two bytes more.
-    let sum = Sha256::digest(text.as_bytes());
-    let encoded = sum.chunks(3).map(|bytes| {
-        let group = (0..3).fold(0, |group, index| group << 8 | u32::from(bytes.get(index).copied().unwrap_or(0)));
-        let last = if bytes.len() == 3 { digit(group, 0) } else { '=' };
-        [digit(group, 18), digit(group, 12), digit(group, 6), last]
-    });
-    encoded.flatten().collect()
+    BASE64_STANDARD.encode(Sha256::digest(text))
 }

@@ -7,112 +7,84 @@
 //!
 //! What was only sampled gets tracks of its own, so that nobody takes it for context switches. All times are guest time, in one clock.
 
-use crate::protobuf::Message;
+mod messages;
+
 use crate::timeline::{MarkKind, Seen, Timeline};
 use ktstr_model::trace::{Switch, Task};
-use ktstr_model::{Finding, What};
+use ktstr_model::{Finding, Plan, What};
 use ktstr_recording::Recording;
+use messages::{
+    ChildTracksOrdering, CounterDescriptor, Data, FtraceEvent, FtraceEventBundle, Kind, Process, ProcessTree,
+    SchedSwitch, Thread, TracePacket, TrackDescriptor, TrackEvent,
+};
+use prost::Message;
 
-/// Numbers of fields.
-mod field {
-    pub(super) const PACKET: u64 = 1;
-    pub(super) mod packet {
-        pub(crate) const FTRACE_EVENTS: u64 = 1;
-        pub(crate) const PROCESS_TREE: u64 = 2;
-        pub(crate) const TIMESTAMP: u64 = 8;
-        pub(crate) const SEQUENCE: u64 = 10;
-        pub(crate) const TRACK_EVENT: u64 = 11;
-        pub(crate) const SEQUENCE_FLAGS: u64 = 13;
-        pub(crate) const TRACK: u64 = 60;
-    }
-    pub(super) mod track {
-        pub(crate) const UUID: u64 = 1;
-        pub(crate) const NAME: u64 = 2;
-        pub(crate) const PARENT: u64 = 5;
-        pub(crate) const COUNTER: u64 = 8;
-        pub(crate) const CHILD_ORDER: u64 = 11;
-        pub(crate) const RANK: u64 = 12;
-    }
-    pub(super) mod event {
-        pub(crate) const KIND: u64 = 9;
-        pub(crate) const TRACK: u64 = 11;
-        pub(crate) const NAME: u64 = 23;
-        pub(crate) const VALUE: u64 = 44;
-    }
-    pub(super) mod ftrace {
-        pub(crate) const CPU: u64 = 1;
-        pub(crate) const EVENT: u64 = 2;
-        pub(crate) const TIMESTAMP: u64 = 1;
-        pub(crate) const PID: u64 = 2;
-        pub(crate) const SCHED_SWITCH: u64 = 4;
-    }
-}
-
-const SLICE_BEGIN: u64 = 1;
-const SLICE_END: u64 = 2;
-const INSTANT: u64 = 3;
-const COUNTER: u64 = 4;
-/// `ChildTracksOrdering.EXPLICIT`: by rank.
-const BY_RANK: u64 = 3;
 /// The only sequence of packets.
-const SEQUENCE: u64 = 1;
+const SEQUENCE: u32 = 1;
 /// `SEQ_INCREMENTAL_STATE_CLEARED`.
-const INCREMENTAL_STATE_CLEARED: u64 = 1;
+const INCREMENTAL_STATE_CLEARED: u32 = 1;
 /// Workers are known by their numbers, not by thread ids: they get these. No thread of Linux has such a one (`PID_MAX_LIMIT`).
-const WORKERS: u64 = 1 << 22;
+const WORKERS: i32 = 1 << 22;
 
 /// Of a recording, with what was found in it.
 pub fn perfetto(recording: &Recording, findings: &[Finding]) -> Vec<u8> {
     let timeline = Timeline::of(recording);
-    let mut trace = Trace::default();
+    let mut trace = Writer::default();
     trace.marks(&timeline, findings);
     trace.switches(recording);
     if timeline.seen == Seen::Samples {
         trace.sampled(&timeline);
     }
     trace.numbers(&timeline);
-    trace.packets.into_bytes()
+    trace.bytes
 }
 
 #[derive(Default)]
-struct Trace {
-    packets: Message,
+struct Writer {
+    bytes: Vec<u8>,
     tracks: u64,
 }
 
-impl Trace {
-    fn packet(&mut self, packet: Message) {
+impl Writer {
+    /// Written at once: in memory a packet takes some times as much as in a trace.
+    fn packet(&mut self, at: Option<u64>, data: Data) {
         // The first one says that nothing came before it.
-        let flags = u64::from(self.packets.is_empty()) * INCREMENTAL_STATE_CLEARED;
-        let packet = packet.number(field::packet::SEQUENCE, SEQUENCE).number(field::packet::SEQUENCE_FLAGS, flags);
-        self.packets = std::mem::take(&mut self.packets).message(field::PACKET, &packet);
+        let sequence_flags = u32::from(self.bytes.is_empty()) * INCREMENTAL_STATE_CLEARED;
+        let timestamp = at.map(time);
+        let packet = TracePacket { timestamp, trusted_packet_sequence_id: SEQUENCE, sequence_flags, data: Some(data) };
+        self.bytes.extend(messages::Trace { packet: vec![packet] }.encode_to_vec());
     }
 
     /// A new track; the order is that in which they are made.
-    fn track(&mut self, name: &str, parent: Option<u64>, counter_unit: Option<&str>) -> u64 {
+    fn track(&mut self, name: &str, parent_uuid: Option<u64>, counter_unit: Option<&str>) -> u64 {
         self.tracks += 1;
-        let mut track = Message::default().number(field::track::UUID, self.tracks).text(field::track::NAME, name);
-        if let Some(parent) = parent {
-            track = track.number(field::track::PARENT, parent);
-        }
-        if let Some(unit) = counter_unit {
-            const UNIT_NAME: u64 = 6;
-            track = track.message(field::track::COUNTER, &Message::default().text(UNIT_NAME, unit));
-        }
-        track = track.number(field::track::CHILD_ORDER, BY_RANK).number(field::track::RANK, self.tracks);
-        self.packet(Message::default().message(field::packet::TRACK, &track));
+        let track = TrackDescriptor {
+            uuid: self.tracks,
+            name: name.to_owned(),
+            parent_uuid,
+            counter: counter_unit.map(|unit| CounterDescriptor { unit_name: unit.to_owned() }),
+            child_ordering: ChildTracksOrdering::Explicit.into(),
+            sibling_order_rank: self.tracks as i32,
+        };
+        self.packet(None, Data::TrackDescriptor(track));
         self.tracks
     }
 
-    fn event(&mut self, at: u64, track: u64, kind: u64, add: impl FnOnce(Message) -> Message) {
-        let event = Message::default().number(field::event::KIND, kind).number(field::event::TRACK, track);
-        let packet = Message::default().number(field::packet::TIMESTAMP, time(at));
-        self.packet(packet.message(field::packet::TRACK_EVENT, &add(event)));
+    fn event(&mut self, at: u64, track_uuid: u64, kind: Kind, name: Option<&str>) {
+        let name = name.map(str::to_owned);
+        let event = TrackEvent { r#type: kind.into(), track_uuid, name, double_counter_value: None };
+        self.packet(Some(at), Data::TrackEvent(event));
     }
 
     fn slice(&mut self, track: u64, name: &str, from: u64, to: u64) {
-        self.event(from, track, SLICE_BEGIN, |event| event.text(field::event::NAME, name));
-        self.event(to.max(from), track, SLICE_END, |event| event);
+        self.event(from, track, Kind::SliceBegin, Some(name));
+        self.event(to.max(from), track, Kind::SliceEnd, None);
+    }
+
+    fn counter(&mut self, track_uuid: u64, at: u64, value: f64) {
+        let double_counter_value = Some(value);
+        let event = TrackEvent { r#type: Kind::Counter.into(), track_uuid, name: None, double_counter_value };
+        self.packet(Some(at), Data::TrackEvent(event));
     }
 
     /// One track for each kind. Marks of one kind do not overlap: each lasts until the next one at most.
@@ -135,7 +107,7 @@ impl Trace {
             for (mark, next) in marks.iter().zip(nexts) {
                 match mark.until {
                     Some(until) => self.slice(track, &mark.text, mark.at, until.min(next)),
-                    None => self.event(mark.at, track, INSTANT, |event| event.text(field::event::NAME, &mark.text)),
+                    None => self.event(mark.at, track, Kind::Instant, Some(&mark.text)),
                 }
             }
         }
@@ -143,7 +115,7 @@ impl Trace {
         for finding in findings.iter().filter(|finding| finding.verdict.is_red()) {
             let at = finding.place.at.map_or(timeline.end, |at| at.0);
             let name = format!("{}: {}", finding.check.as_deref().unwrap_or(finding.cause.name()), finding.measured);
-            self.event(at, track, INSTANT, |event| event.text(field::event::NAME, &name));
+            self.event(at, track, Kind::Instant, Some(&name));
         }
     }
 
@@ -161,27 +133,17 @@ impl Trace {
         self.workers(plan);
         all.sort_by_key(|(cpu, switch)| (*cpu, switch.at));
         for of_cpu in all.chunk_by(|(one, _), (other, _)| one == other) {
-            let mut bundle = Message::default();
-            for (cpu, switch) in of_cpu {
-                if bundle.is_empty() {
-                    bundle = bundle.number(field::ftrace::CPU, u64::from(*cpu));
-                }
-                bundle = bundle.message(field::ftrace::EVENT, &ftrace_event(switch, plan));
-            }
-            self.packet(Message::default().message(field::packet::FTRACE_EVENTS, &bundle));
+            let event = of_cpu.iter().map(|(_, switch)| ftrace_event(switch, plan)).collect();
+            self.packet(None, Data::FtraceEvents(FtraceEventBundle { cpu: of_cpu[0].0, event }));
         }
     }
 
     /// Workers as threads of one process.
-    fn workers(&mut self, plan: &ktstr_model::Plan) {
-        let (process, threads) = (1, 2);
-        let workers = Message::default().number(1, WORKERS).text(3, "workers of the test");
-        let tree = (0..plan.workers()).fold(Message::default().message(process, &workers), |tree, worker| {
-            let thread =
-                Message::default().number(1, tid(worker)).text(2, &plan.worker_name(worker)).number(3, WORKERS);
-            tree.message(threads, &thread)
-        });
-        self.packet(Message::default().number(field::packet::TIMESTAMP, 0).message(field::packet::PROCESS_TREE, &tree));
+    fn workers(&mut self, plan: &Plan) {
+        let process = Process { pid: WORKERS, cmdline: vec!["workers of the test".into()] };
+        let thread = |worker| Thread { tid: tid(worker), name: plan.worker_name(worker), tgid: WORKERS };
+        let threads = (0..plan.workers()).map(thread).collect();
+        self.packet(Some(0), Data::ProcessTree(ProcessTree { processes: vec![process], threads }));
     }
 
     fn sampled(&mut self, timeline: &Timeline) {
@@ -203,24 +165,17 @@ impl Trace {
         for chart in &timeline.charts {
             let track = self.track(&chart.name, None, Some(chart.unit.trim()));
             for (at, value) in &chart.points {
-                self.counter(track, *at, *value);
+                value.iter().for_each(|value| self.counter(track, *at, *value));
             }
         }
         if timeline.lanes.iter().any(|lane| !lane.waiting.is_empty()) {
             let root = self.track("waiting tasks of each CPU", None, None);
             for lane in &timeline.lanes {
                 let track = self.track(&format!("waiting for CPU {}", lane.cpu), Some(root), Some("tasks"));
-                self.counter(track, timeline.start, Some(0.0));
-                for (at, number) in &lane.waiting {
-                    self.counter(track, *at, Some(f64::from(*number)));
+                for (at, number) in [(timeline.start, 0)].iter().chain(&lane.waiting) {
+                    self.counter(track, *at, f64::from(*number));
                 }
             }
-        }
-    }
-
-    fn counter(&mut self, track: u64, at: u64, value: Option<f64>) {
-        if let Some(value) = value {
-            self.event(at, track, COUNTER, |event| event.double(field::event::VALUE, value));
         }
     }
 }
@@ -230,116 +185,77 @@ fn time(at: u64) -> u64 {
     at.min(i64::MAX as u64)
 }
 
-fn tid(worker: u32) -> u64 {
-    WORKERS + 1 + u64::from(worker)
+fn tid(worker: u32) -> i32 {
+    (WORKERS + 1).wrapping_add_unsigned(worker)
 }
 
-/// `TASK_RUNNING` and `TASK_INTERRUPTIBLE`; how it waits is not recorded.
-fn state(runnable: bool) -> u64 {
-    u64::from(!runnable)
-}
-
-fn ftrace_event(switch: &Switch, plan: &ktstr_model::Plan) -> Message {
+fn ftrace_event(switch: &Switch, plan: &Plan) -> FtraceEvent {
     let named = |task: &Task| match task {
         Task::Worker(worker) => (tid(*worker), plan.worker_name(*worker)),
-        Task::Other { pid, comm } => (u64::from(*pid), comm.clone()),
+        Task::Other { pid, comm } => (pid.cast_signed(), comm.clone()),
     };
-    let ((prev_pid, prev), (next_pid, next)) = (named(&switch.prev), named(&switch.next));
-    // prev_comm, prev_pid, prev_state, next_comm, next_pid
-    let fields = Message::default()
-        .text(1, &prev)
-        .number(2, prev_pid)
-        .number(4, state(switch.prev_runnable))
-        .text(5, &next)
-        .number(6, next_pid);
-    Message::default()
-        .number(field::ftrace::TIMESTAMP, time(switch.at.0))
-        .number(field::ftrace::PID, prev_pid)
-        .message(field::ftrace::SCHED_SWITCH, &fields)
+    let ((prev_pid, prev_comm), (next_pid, next_comm)) = (named(&switch.prev), named(&switch.next));
+    // `TASK_RUNNING` and `TASK_INTERRUPTIBLE`; how it waits is not recorded.
+    let prev_state = i64::from(!switch.prev_runnable);
+    FtraceEvent {
+        timestamp: time(switch.at.0),
+        pid: prev_pid.cast_unsigned(),
+        sched_switch: SchedSwitch { prev_comm, prev_pid, prev_state, next_comm, next_pid },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protobuf::read::{fields, Value};
     use ktstr_testing::Sampled;
     use std::collections::HashMap;
 
-    /// Numbers and texts of the fields of a message, those of messages in it by `field.field`.
-    fn flat(bytes: &[u8], messages: &[u64]) -> HashMap<u64, Vec<String>> {
-        let mut all: HashMap<u64, Vec<String>> = HashMap::new();
-        for (field, value) in fields(bytes) {
-            let told = match value {
-                Value::Bytes(bytes) if messages.contains(&field) => format!("{:?}", fields(bytes)),
-                Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).expect("text"),
-                Value::Number(number) => number.to_string(),
-                Value::Double(number) => number.to_string(),
-            };
-            all.entry(field).or_default().push(told);
-        }
-        all
-    }
-
     /// The trace read back: it must keep the rules of the format.
+    #[derive(Default)]
     struct Read {
-        tracks: HashMap<String, String>,
+        tracks: HashMap<u64, String>,
         /// Slices, instants and values: track, kind, time, name or value.
-        events: Vec<(String, u64, u64, String)>,
-        switches: Vec<HashMap<u64, Vec<String>>>,
+        events: Vec<(String, Kind, u64, String)>,
+        switches: Vec<SchedSwitch>,
     }
 
     fn read(trace: &[u8]) -> Read {
-        let mut read = Read { tracks: HashMap::new(), events: Vec::new(), switches: Vec::new() };
-        for (number, packet) in fields(trace) {
-            let Value::Bytes(packet) = packet else { panic!("a packet that is none") };
-            assert_eq!(number, field::PACKET);
-            let packet: HashMap<u64, Value<'_>> = fields(packet).into_iter().collect();
-            let number = |field: u64| match packet.get(&field) {
-                Some(Value::Number(number)) => Some(*number),
-                _ => None,
-            };
-            assert_eq!(number(field::packet::SEQUENCE), Some(SEQUENCE), "a packet of no sequence is dropped");
-            if let Some(Value::Bytes(track)) = packet.get(&field::packet::TRACK) {
-                let track = flat(track, &[field::track::COUNTER]);
-                if let Some(parent) = track.get(&field::track::PARENT) {
-                    assert!(read.tracks.contains_key(&parent[0]), "a parent stands before its children");
+        let mut read = Read::default();
+        let packets = messages::Trace::decode(trace).expect("a trace").packet;
+        let starts = packets.iter().map(|packet| packet.sequence_flags == INCREMENTAL_STATE_CLEARED);
+        assert!(
+            starts.eq((0..packets.len()).map(|index| index == 0)),
+            "the first one begins the sequence, and only that"
+        );
+        for packet in packets {
+            assert_eq!(packet.trusted_packet_sequence_id, SEQUENCE, "a packet of no sequence is dropped");
+            match packet.data.expect("data") {
+                Data::TrackDescriptor(TrackDescriptor { uuid, name, parent_uuid, .. }) => {
+                    assert!(
+                        parent_uuid.is_none_or(|parent| read.tracks.contains_key(&parent)),
+                        "a parent stands before its children"
+                    );
+                    assert_eq!(read.tracks.insert(uuid, name), None, "no number is given twice");
                 }
-                let old =
-                    read.tracks.insert(track[&field::track::UUID][0].clone(), track[&field::track::NAME][0].clone());
-                assert_eq!(old, None, "no number is given twice");
-            } else if let Some(Value::Bytes(event)) = packet.get(&field::packet::TRACK_EVENT) {
-                let event = flat(event, &[]);
-                let at = number(field::packet::TIMESTAMP).expect("a time");
-                let track = read.tracks[&event[&field::event::TRACK][0]].clone();
-                let said =
-                    event.get(&field::event::NAME).or(event.get(&field::event::VALUE)).map(|said| said[0].clone());
-                read.events.push((
-                    track,
-                    event[&field::event::KIND][0].parse().expect("a kind"),
-                    at,
-                    said.unwrap_or_default(),
-                ));
-            } else if let Some(Value::Bytes(bundle)) = packet.get(&field::packet::FTRACE_EVENTS) {
-                let mut last = 0;
-                for (_, event) in fields(bundle).into_iter().filter(|(number, _)| *number == field::ftrace::EVENT) {
-                    let Value::Bytes(event) = event else { panic!("an event that is none") };
-                    let outer = flat(event, &[field::ftrace::SCHED_SWITCH]);
-                    let at: u64 = outer[&field::ftrace::TIMESTAMP][0].parse().expect("a time");
-                    assert!(at >= last, "in order of time on each CPU");
-                    last = at;
-                    let inner = fields(event).into_iter().find(|(number, _)| *number == field::ftrace::SCHED_SWITCH);
-                    let Some((_, Value::Bytes(inner))) = inner else { panic!("no switch") };
-                    read.switches.push(flat(inner, &[]));
+                Data::TrackEvent(event) => {
+                    let value = event.double_counter_value.map(|value| value.to_string());
+                    let (track, at) = (read.tracks[&event.track_uuid].clone(), packet.timestamp.expect("a time"));
+                    read.events.push((track, event.r#type(), at, event.name.or(value).unwrap_or_default()));
                 }
+                Data::FtraceEvents(FtraceEventBundle { event, .. }) => {
+                    assert!(event.is_sorted_by_key(|event| event.timestamp), "in order of time on each CPU");
+                    read.switches.extend(event.into_iter().map(|event| event.sched_switch));
+                }
+                Data::ProcessTree(tree) => assert_eq!(tree.processes.len(), 1),
             }
         }
         // Slices of a track nest; ours do not even overlap.
         let mut open: HashMap<&str, u64> = HashMap::new();
         for (track, kind, at, _) in &read.events {
-            match *kind {
-                SLICE_BEGIN => assert_eq!(open.insert(track, *at), None, "{track}"),
-                SLICE_END => assert!(open.remove(track.as_str()).expect("a beginning") <= *at, "{track}"),
-                _ => {}
+            match kind {
+                Kind::SliceBegin => assert_eq!(open.insert(track, *at), None, "{track}"),
+                Kind::SliceEnd => assert!(open.remove(track.as_str()).expect("a beginning") <= *at, "{track}"),
+                Kind::Instant | Kind::Counter => {}
             }
         }
         assert!(open.is_empty(), "{open:?}");
@@ -354,18 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn fields_have_the_numbers_of_the_format_and_a_zero_is_written() {
+        let (prev_comm, next_comm) = ("a".into(), "b".into());
+        let switch = SchedSwitch { prev_comm, prev_pid: 0, prev_state: 0, next_comm, next_pid: 2 };
+        assert_eq!(switch.encode_to_vec(), [0x0a, 1, b'a', 0x10, 0, 0x20, 0, 0x2a, 1, b'b', 0x30, 2]);
+    }
+
+    #[test]
     fn switches_are_for_the_scheduling_view_and_samples_are_not() {
         let traced = sampled(true);
         assert_eq!(traced.switches.len(), 20);
-        let first = &traced.switches[0];
-        // kworker goes, runnable, for idleness; then worker 0 comes.
-        assert_eq!((&*first[&1][0], &*first[&2][0], &*first[&4][0], &*first[&6][0]), ("kworker", "100", "1", "0"));
-        assert_eq!(traced.switches[1][&5], ["cpu_spin/0"]);
-        assert_eq!(traced.switches[1][&6], [tid(0).to_string()]);
+        let [first, second, ..] = &traced.switches[..] else { unreachable!() };
+        // kworker goes to sleep, and the CPU is idle; then worker 0 comes.
+        assert_eq!((&*first.prev_comm, first.prev_pid, first.prev_state, first.next_pid), ("kworker", 100, 1, 0));
+        assert_eq!((&*second.next_comm, second.next_pid), ("cpu_spin/0", tid(0)));
         assert!(!traced.tracks.values().any(|name| name.contains("sampled")));
         let untraced = sampled(false);
         assert!(untraced.switches.is_empty());
-        let of_cpu = untraced.events.iter().filter(|(track, kind, ..)| track == "CPU 0" && *kind == SLICE_BEGIN);
+        let of_cpu = untraced.events.iter().filter(|(track, kind, ..)| track == "CPU 0" && *kind == Kind::SliceBegin);
         let names: Vec<&str> = of_cpu.map(|(.., name)| name.as_str()).take(3).collect();
         assert_eq!(names, ["cpu_spin/0 1000", "kworker 100", "cpu_spin/0 1000"]);
         assert!(untraced.tracks.values().any(|name| name == "CPUs, sampled: what ran in between is not known"));

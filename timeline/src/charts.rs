@@ -92,15 +92,10 @@ fn events(recording: &Recording, samples: &[(u64, &Sample)]) -> Vec<Chart> {
     });
     let chart = |(index, name): (usize, &String)| {
         let count = |sample: &Sample| sample.scx.as_ref()?.events.get(index).copied();
-        let points: Points = samples
-            .windows(2)
-            .map(|pair| match pair {
-                [(from, before), (to, after)] => {
-                    (*to, count(before).zip(count(after)).and_then(|(before, after)| rate(before, after, *from, *to)))
-                }
-                _ => (0, None),
-            })
-            .collect();
+        let of_pair = |((from, before), (to, after)): (&(u64, &Sample), &(u64, &Sample))| {
+            (*to, count(before).zip(count(after)).and_then(|(before, after)| rate(before, after, *from, *to)))
+        };
+        let points: Points = samples.iter().zip(samples.iter().skip(1)).map(of_pair).collect();
         points.iter().any(|(_, value)| value.is_some_and(|value| value > 0.0)).then(|| Chart {
             name: name.clone(),
             unit: "/s",

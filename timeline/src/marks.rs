@@ -18,7 +18,8 @@ pub(crate) fn of(recording: &Recording, end: u64) -> Vec<Mark> {
         let mut mark = |kind, text: String| marks.push(Mark { at, until: None, kind, text });
         match &event.what {
             What::StepStarted { step } => {
-                mark(MarkKind::Step, format!("step {step}"));
+                close(&mut marks, MarkKind::Step, at);
+                marks.push(Mark { at, until: None, kind: MarkKind::Step, text: format!("step {step}") });
                 (begun, last_step) = (Some(at), Some(*step as usize));
             }
             What::SegmentStarted { segment } => {
@@ -63,14 +64,9 @@ pub(crate) fn of(recording: &Recording, end: u64) -> Vec<Mark> {
             |text: &String| Mark { at, until: None, kind: MarkKind::Op, text: format!("{text} (no word of its end)") };
         marks.extend(texts.iter().map(mark));
     }
-    close(&mut marks, MarkKind::Hold, end);
-    let steps: Vec<u64> = marks.iter().filter(|mark| mark.kind == MarkKind::Step).map(|mark| mark.at).collect();
-    let ends = steps.into_iter().skip(1).chain([end]);
-    marks
-        .iter_mut()
-        .filter(|mark| mark.kind == MarkKind::Step)
-        .zip(ends)
-        .for_each(|(mark, until)| mark.until = Some(until));
+    for kind in [MarkKind::Hold, MarkKind::Step] {
+        close(&mut marks, kind, end);
+    }
     marks.sort_by_key(|mark| (mark.at, mark.kind));
     marks
 }

@@ -120,15 +120,17 @@ impl Cgroups {
     /// # Errors
     /// That of the kernel.
     pub fn set_cpus(&self, index: u32, cpus: &CpuSet) -> Result<(), GuestError> {
-        let directory = &self.node(index)?.directory;
-        // Kernels before 7.0 refuse to clear that of a cgroup with tasks (kernel/cgroup/cpuset.c, `validate_change`). All CPUs that there can
-        // be are as good: those of its parent bound it, now and later.
-        if cpus.is_empty() && put(&directory.join(CPUS), "\n").is_err_and(|error| error.kind() == StorageFull) {
-            let possible = fs::read_to_string(POSSIBLE).doing(|| format!("read {POSSIBLE}"))?;
-            return write(directory, CPUS, &possible);
-        }
         // A write of no byte at all would not reach the kernel.
-        write(directory, CPUS, &format!("{cpus}\n"))
+        let (path, text) = (self.node(index)?.directory.join(CPUS), format!("{cpus}\n"));
+        match put(&path, &text) {
+            // Kernels before 7.0 refuse to clear that of a cgroup with tasks (kernel/cgroup/cpuset.c, `validate_change`). All CPUs that
+            // there can be are as good: those of its parent bound it, now and later.
+            Err(error) if cpus.is_empty() && error.kind() == StorageFull => {
+                let possible = fs::read_to_string(POSSIBLE).doing(|| format!("read {POSSIBLE}"))?;
+                write(&self.node(index)?.directory, CPUS, &possible)
+            }
+            written => written.doing(|| format!("write {:?} to {}", text.trim_end(), path.display())),
+        }
     }
 
     /// Writes `cpu.weight`.

@@ -5,6 +5,8 @@ use crate::kernel::Kernel;
 use crate::layout::{Layout, Slot, Span};
 use crate::list::walk;
 use crate::page_table::Gva;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Programs and trampolines of one guest.
 const SYMBOLS_MAX: usize = 1 << 14;
@@ -17,6 +19,8 @@ pub(crate) struct BpfSymbols {
     range: [Slot; 2],
     name: Slot,
     span: Span,
+    /// All of them, once one was asked for.
+    all: OnceLock<Vec<(Range<u64>, String)>>,
 }
 
 impl BpfSymbols {
@@ -29,21 +33,27 @@ impl BpfSymbols {
             range: symbol.fields(["start", "end"])?,
             name: symbol.field("name")?,
             span: symbol.span(),
+            all: OnceLock::new(),
         })
     }
 
     /// Name of the code that `at` lies in, and how far.
     pub(crate) fn around(&self, kernel: &Kernel, at: Gva) -> Option<(String, u64)> {
-        let mut found = None;
-        let first = Gva(kernel.word(self.head).ok()?);
-        let walked = walk(self.head, self.head, first, SYMBOLS_MAX, |node| {
+        let (range, name) =
+            self.all.get_or_init(|| self.read(kernel)).iter().find(|(range, _)| range.contains(&at.0))?;
+        Some((name.clone(), at.0 - range.start))
+    }
+
+    /// As far as the list can be read: what was found stands, whatever is behind it.
+    fn read(&self, kernel: &Kernel) -> Vec<(Range<u64>, String)> {
+        let mut all = Vec::new();
+        let Ok(first) = kernel.word(self.head).map(Gva) else { return all };
+        let _ = walk(self.head, self.head, first, SYMBOLS_MAX, |node| {
             let symbol = self.span.read(kernel, node.minus(self.links[0].offset))?;
             let [start, end] = symbol.numbers(&self.range);
-            if (start..end).contains(&at.0) {
-                found = Some((symbol.text(&self.name), at.0 - start));
-            }
+            all.push((start..end, symbol.text(&self.name)));
             Ok(symbol.links(&self.links))
         });
-        walked.ok().and(found)
+        all
     }
 }

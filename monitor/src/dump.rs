@@ -125,7 +125,7 @@ fn dsqs(kernel: &Kernel, scx: &Scx, tasks: &Tasks, runqueues: &Runqueues) -> Res
 }
 
 fn map_dump(kernel: &Kernel, maps: &Maps, map: &Map, left: &mut usize) -> Result<MapDump, ReadError> {
-    let elements = maps.elements(kernel, map)?.unwrap_or_default();
+    let elements = maps.elements(kernel, map)?.ok_or(ReadError::UnknownKind)?;
     let types = maps.types(kernel, map)?;
     let fields = types.as_ref().filter(|_| map.value_type != TypeId(0));
     let leaves = fields.map(|types| types.leaves(map.value_type, FIELDS_SHOWN)).unwrap_or_default();

@@ -81,6 +81,9 @@ pub enum ReadError {
         /// Maps with names that are like it.
         near: Vec<String>,
     },
+    /// Elements of maps of other kinds are not known here.
+    #[error("maps of its kind cannot be read: arrays and hash maps can, with one value or with one for each CPU")]
+    UnknownKind,
     /// A map has no such element.
     #[error("map {map} has no such element")]
     NoElement {

@@ -6,12 +6,14 @@
 //! symbols       the kernel's own tables, out of its image
 //! image         what an image tells about every machine that runs it; opened once a kernel
 //! kernel        image + memory: virtual reads, symbols where they are, per-CPU variables
-//! object        fields by path; several fields with one read
-//! runqueue, task, scx, bpf, clock, unwind   one subsystem each, with the kernel's own names
+//! object        a value by its path
+//! layout        several fields of one type with one read
+//! runqueue, task, scx, bpf, clock, domain, unwind   one subsystem each, with the kernel's own names
 //! map_variables a scheduler's variables by the names of maps and fields
 //! series        those that are sampled
 //! sampler       all of it as a sample, again and again
 //! ops           single reads and writes, in the middle of a case
+//! dump          all of a kernel at the end of one
 //! ```
 //!
 //! Everything that is read is an allegation: walks are bounded, lists are believed only where nodes point back, numbers that cannot be are

@@ -57,6 +57,10 @@ impl MapVariables {
         spec: &SeriesSpec,
     ) -> Result<Option<Found<'a>>, ReadError> {
         let Self { maps, described } = self;
+        // A scheduler that is started again and again leaves some behind.
+        if described.len() > all.len() {
+            described.retain(|id, _| all.iter().any(|map| map.id == *id));
+        }
         // A scheduler that was started again has the newer one.
         let Some(map) = all.iter().rev().find(|map| is_named(map, &spec.map)) else { return Ok(None) };
         let Described { types, fields } = match described.entry(map.id) {
@@ -152,7 +156,7 @@ fn field(map: &Map, types: Option<&Btf>, path: &str) -> Result<Field, ReadError>
 
 /// The values that the variable is in.
 fn places(kernel: &Kernel, maps: &Maps, map: &Map, spec: &SeriesSpec) -> Result<Vec<Gva>, ReadError> {
-    let elements = || maps.elements(kernel, map).map(Option::unwrap_or_default);
+    let elements = || maps.elements(kernel, map)?.ok_or(ReadError::UnknownKind);
     Ok(match spec.key {
         _ if is_section(&spec.map) => vec![maps.element(kernel, map, 0)?],
         Some(key) if map.is_array() && key < map.max_entries => vec![maps.element(kernel, map, key)?],

@@ -8,7 +8,8 @@
 //!     nr_running=3, of sched_ext 2
 //! DSQ 0x0: 2 tasks: cpu_spin (72), cpu_spin (73)
 //! waits: kworker/0:1 (15) on CPU 0 for 5203.118 ms
-//! map ktstr.bss: nr_queued=2
+//! map ktstr.bss (id 7)
+//!     [0] nr_queued=2
 //! ```
 
 use crate::cli::DumpArgs;

@@ -7,7 +7,7 @@ use crate::inputs::{self, Emulator, InputError};
 use crate::rerun::ReplayWords;
 use crate::scheduler::{of_this_machine, SchedulerPaths};
 use crate::session::{host, usage, SessionError, SNAPSHOTS};
-use ktstr_vmm::KASLR;
+use ktstr_vmm::moves;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -41,10 +41,10 @@ impl GivenKernel {
 
     /// What boots with these arguments.
     pub(crate) fn booted(&self, arguments: &[String]) -> Result<PathBuf, SessionError> {
-        if !arguments.iter().any(|argument| argument == KASLR) {
+        if !moves(arguments) {
             return Ok(self.prepared.clone());
         }
-        inputs::check_kernel(&self.given, arguments).map_err(of_input)?;
+        inputs::check_arguments(&self.given, arguments).map_err(of_input)?;
         std::path::absolute(&self.given).map_err(host)
     }
 }

@@ -215,7 +215,7 @@ impl Session {
         let scheduler = inputs::load_scheduler(self.scheduler.as_ref(), under_test).map_err(usage)?;
         let origin = origin(&spec, &planned, &taken, scheduler.as_deref())?;
         if let OriginPaths::Boot { kernel, .. } = &origin {
-            inputs::check_kernel(kernel, &spec.kernel_args).map_err(usage)?;
+            inputs::check_arguments(kernel, &spec.kernel_args).map_err(usage)?;
         }
         let paths = InputPaths {
             origin,

@@ -4,7 +4,7 @@ use crate::Gpa;
 use ktstr_channel::ports::WINDOW_PARAMETER;
 
 /// Argument of a kernel that may move itself (KASLR), as only a bzImage does. There is no such word for the kernel: it lacks the one against it.
-pub const KASLR: &str = "kaslr";
+const KASLR: &str = "kaslr";
 const NO_KASLR: &str = "nokaslr";
 /// Console and end: a panic resets at once, so that the host sees it.
 const CONSOLE: &[&str] = &["console=ttyS0", "quiet", "panic=-1"];
@@ -18,10 +18,15 @@ const CPUS: &[&str] = &["cpuhp.parallel=0"];
 /// bounce buffer of 64 MiB.
 const LEAN: &[&str] = &["cryptomgr.notests", "random.trust_cpu=on", "init_on_alloc=0", "audit=0", "swiotlb=noforce"];
 
-/// The standard command line, with the window's address and size as `ktstr.window=0x<address>,<bytes>`, followed by `extra`; of it [`KASLR`]
+/// Whether a kernel with these arguments may move itself.
+pub fn moves(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| argument == KASLR)
+}
+
+/// The standard command line, with the window's address and size as `ktstr.window=0x<address>,<bytes>`, followed by `extra`; of it `kaslr`
 /// takes effect here.
 pub fn command_line(window: Option<(Gpa, u64)>, extra: &[String]) -> String {
-    let moves = extra.iter().any(|argument| argument == KASLR);
+    let moves = moves(extra);
     let standard =
         [CONSOLE, LAYOUT, TIME, CPUS, LEAN].concat().into_iter().filter(|word| !(moves && *word == NO_KASLR));
     let window = window.map(|(Gpa(at), bytes)| format!("{WINDOW_PARAMETER}{at:#x},{bytes}"));

@@ -24,7 +24,7 @@ pub struct MachineSpec {
     /// Under the virtual clock: the machine stands still where it starts and as soon as guest time has reached a multiple of this, until
     /// the owner of [`crate::Machine::instants`] has looked. The run is the same with and without. On the way to a save it does not.
     pub instants: Option<Nanos>,
-    /// An ELF file with a PVH entry: a decompressed kernel, or a micro-guest.
+    /// An ELF file with a PVH entry: a decompressed kernel, or a micro-guest; or a bzImage, which may move its kernel.
     pub kernel: PathBuf,
     /// The initial RAM file system.
     pub initramfs: Option<PathBuf>,

@@ -205,12 +205,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Begins to look at the guest's kernel, if the case asks for that.
-    fn look_at(
-        &mut self,
-        machine: &mut dyn Machine,
-        window: &Arc<Window>,
-        at_instants: bool,
-    ) -> Result<(), WriteError> {
+    fn look_at(&mut self, machine: &mut dyn Machine, window: &Arc<Window>, at_instants: bool) -> Result<(), Broken> {
         let Some(spec) = &self.case.monitor else { return Ok(()) };
         let ops = HostOps::new(&self.case.host_ops, window);
         let sampling = match &self.executor.inputs.image {
@@ -220,6 +215,10 @@ impl<'a> Attempt<'a> {
         };
         match sampling {
             Ok(sampling) => self.sampling = sampling,
+            // The guest would wait for ops in vain.
+            Err(problem) if !self.case.host_ops.is_empty() => {
+                return Err(Broken::Host(HostFailure { doing: "do the ops of the case", problem }));
+            }
             Err(problem) => self.host(&HostEvent::Unmonitored { problem })?,
         }
         Ok(())

@@ -2,7 +2,6 @@
 
 use super::features::Features;
 use super::{bzimage, elf};
-use ktstr_vmm::KASLR;
 use serde::{Deserialize, Serialize};
 
 /// What is known of a prepared kernel.
@@ -55,13 +54,9 @@ pub(crate) fn prepare(image: &[u8], config: Option<&str>) -> Result<(Vec<u8>, Ke
     Ok((kernel, info))
 }
 
-/// Whether a kernel does what its arguments say, where that depends on its file: with [`KASLR`] it has to be a bzImage.
-pub(crate) fn check_arguments(image: &[u8], arguments: &[String]) -> Result<(), KernelError> {
-    let moves = arguments.iter().any(|argument| argument == KASLR);
-    if moves && !bzimage::is_bzimage(image) {
-        return Err(KernelError::StaysInPlace);
-    }
-    Ok(())
+/// Checks that a kernel can move itself.
+pub(crate) fn check_moves(image: &[u8]) -> Result<(), KernelError> {
+    bzimage::is_bzimage(image).then_some(()).ok_or(KernelError::StaysInPlace)
 }
 
 fn beginning(image: &[u8]) -> String {
@@ -147,6 +142,16 @@ mod tests {
         let mut arm = vec![0; 64];
         arm[0x38..0x3c].copy_from_slice(b"ARM\x64");
         assert_eq!(refusal(&arm), "the kernel is for arm64, the machine is x86-64");
+    }
+
+    #[test]
+    fn only_a_bzimage_moves() {
+        let (elf, packed) = (kernel(62, true), bzimage(b"x"));
+        assert!(check_moves(&packed).is_ok());
+        assert_eq!(
+            check_moves(&elf).expect_err("refused").to_string(),
+            "the argument `kaslr`: this kernel is an ELF file, and only a bzImage moves itself. Boot the bzImage, or leave out `kaslr`"
+        );
     }
 
     #[test]

@@ -12,5 +12,5 @@ mod options;
 pub(crate) use features::Features;
 pub(crate) use features::{UnknownFeature, SCHED_EXT};
 pub(crate) use initramfs::initramfs;
-pub(crate) use kernel::{check_arguments, prepare, KernelError, KernelInfo};
+pub(crate) use kernel::{check_moves, prepare, KernelError, KernelInfo};
 pub(crate) use options::{check_options, OptionsError};

@@ -19,9 +19,9 @@ pub(super) enum Source {
 pub(super) fn refusal(path: &Path, recording: &Recording, given: &[Input], source: Source) -> Option<String> {
     let case = &recording.header.case;
     let mut differing = differing_inputs(&case.inputs, given);
-    // A kernel that is in the snapshot is wanted only to look at it.
-    let is_spared =
-        |one: &InputDifference| one.name == "kernel" && one.second.is_none() && case.start != StartMode::Boot;
+    // A kernel that is in the snapshot is wanted only to look at it, and for what the host does in it.
+    let only_looks = case.start != StartMode::Boot && case.host_ops.is_empty();
+    let is_spared = |one: &InputDifference| one.name == "kernel" && one.second.is_none() && only_looks;
     differing.retain(|one| !is_spared(one));
     if differing.is_empty() {
         return None;
@@ -61,6 +61,7 @@ fn what_to_name(input: &str, made_by: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ktstr_model::host_op::{Access, HostOp, KernelVariable, Variable};
     use ktstr_testing::history::history;
 
     fn recording(inputs: &[(&str, &str)]) -> Recording {
@@ -103,5 +104,17 @@ mod tests {
         assert!(refused(&started), "it boots");
         started.header.case.start = StartMode::Snapshot;
         assert!(!refused(&started), "its snapshot has it");
+        started.header.case.host_ops = vec![HostOp {
+            step: 0,
+            path: "scenario[0].ops[0].read_kernel".into(),
+            variable: Variable::Kernel(KernelVariable {
+                symbol: "jiffies".into(),
+                field: String::new(),
+                of_type: None,
+                cpu: None,
+            }),
+            access: Access::Read { expect: None },
+        }];
+        assert!(refused(&started), "the host reads in it");
     }
 }

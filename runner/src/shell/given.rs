@@ -6,9 +6,9 @@ use super::tools::installed_busybox;
 use super::{Origin, Shell};
 use crate::backend::{kvm_of_host, Choice};
 use crate::cli::{ShellArgs, ShellOptions, TestShellArgs};
-use crate::given::{given_files, GivenFiles, GivenKernel};
+use crate::given::{given_files, of_input, GivenFiles, GivenKernel};
 use crate::image::KernelInfo;
-use crate::inputs::OriginPaths;
+use crate::inputs::{check_arguments, OriginPaths};
 use crate::launch::Launch;
 use crate::planning::{self, Contents, Selection};
 use crate::select::Shard;
@@ -93,6 +93,7 @@ pub(crate) fn of_test(file: &Path, program: &Path, args: &TestShellArgs) -> Resu
     if let Some(scheduler) = &spec.scheduler {
         check_kernel(&info, scheduler, &args.options)?;
     }
+    check_arguments(&kernel, &chosen.case.kernel_args).map_err(of_input)?;
     let shell = Shell {
         topology: chosen.case.topology.clone(),
         kernel_args: chosen.case.kernel_args.clone(),

@@ -67,7 +67,7 @@ struct Shell {
 
 /// What the machine begins with.
 enum Origin {
-    /// A prepared kernel and stage one.
+    /// A kernel, as machines boot it, and stage one.
     Boot { kernel: PathBuf, init: PathBuf },
     /// The packed save of a machine that has booted.
     Saved(PathBuf),

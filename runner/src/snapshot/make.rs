@@ -1,7 +1,7 @@
 //! Makes a snapshot: `kernel, stage one ──boot──▶ save point ──pack──▶ file`.
 
 use crate::image;
-use crate::inputs::{check_kernel, InputError};
+use crate::inputs::{check_arguments, InputError};
 use ktstr_channel::payload::PayloadError;
 use ktstr_channel::ports::SAVE_PARAMETER;
 use ktstr_channel::{RingReader, Window, WindowError, LARGE_WINDOW_BYTES, WINDOW_BYTES};
@@ -16,7 +16,7 @@ pub(super) const SEED: u64 = 0;
 /// What a snapshot is of.
 #[derive(Debug)]
 pub(crate) struct SnapshotOf<'a> {
-    /// A kernel that `ktstr kernel` has prepared.
+    /// As a machine boots it.
     pub(crate) kernel: &'a Path,
     /// Stage one.
     pub(crate) init: &'a [u8],
@@ -61,7 +61,7 @@ pub(crate) fn make(
     output: &Path,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), MakeError> {
-    check_kernel(of.kernel, of.kernel_args)?;
+    check_arguments(of.kernel, of.kernel_args)?;
     let directory = directory_beside(output)?;
     let at = |name: &str| directory.path().join(name);
     let initramfs = at("initramfs.cpio");

@@ -31,7 +31,7 @@ pub(crate) struct ToAttach<'a> {
 }
 
 impl Store {
-    /// Snapshots of a prepared `kernel` in `directory`, which need not be there.
+    /// Snapshots of `kernel`, as machines boot it, in `directory`, which need not be there.
     pub(crate) fn new(
         directory: PathBuf,
         kernel: &Path,

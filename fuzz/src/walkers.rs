@@ -31,7 +31,9 @@ impl Memory for Changed {
         self.reads.fetch_add(1, Relaxed);
         self.bytes.fetch_add(into.len(), Relaxed);
         self.before.read(at, into)?;
-        for (start, word) in self.words.lock().expect("is whole").iter() {
+        let end = at.0 + into.len() as u64;
+        let words = self.words.lock().expect("is whole");
+        for (start, word) in words.iter().filter(|(start, _)| *start < end && at.0 < start + 8) {
             // Bytes of the word that the read has, too.
             let (from, skipped) = (start.saturating_sub(at.0) as usize, at.0.saturating_sub(*start) as usize);
             let to = into.get_mut(from..).unwrap_or_default();

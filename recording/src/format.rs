@@ -14,7 +14,7 @@
 //! ```
 //!
 //! To change anything that is stored, in here or in the types of `ktstr_model` that it holds: add to the end of an enum, or
-//! count [`FORMAT_VERSION`] up.
+//! count [`FORMAT_VERSION`] up, which begins with the first release: until then it stays 1.
 
 use ktstr_model::Case;
 use serde::{Deserialize, Serialize};

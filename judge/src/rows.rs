@@ -3,7 +3,7 @@
 use crate::checks::NoData;
 use crate::number::nanos;
 use crate::run::Run;
-use ktstr_model::sample::{dsq_name, Sample, ScxSample, SeriesValue};
+use ktstr_model::sample::{dsq_name, DsqSample, Sample, ScxSample, SeriesValue};
 use ktstr_model::{GuestNanos, Metric};
 use std::collections::VecDeque;
 
@@ -81,6 +81,11 @@ pub(crate) fn attached(sample: &Sample) -> Option<&ScxSample> {
     sample.scx.as_ref().filter(|scx| !scx.events.is_empty() || !scx.dsqs.is_empty())
 }
 
+/// The queues of a scheduler, if all of them could be read.
+pub(crate) fn queues(sample: &Sample) -> Option<&[DsqSample]> {
+    attached(sample).filter(|scx| !scx.torn).map(|scx| scx.dsqs.as_slice())
+}
+
 fn cell(run: &Run<'_>, metric: &Metric, at: GuestNanos, sample: &Sample) -> Cell {
     if *metric == Metric::Waiting && sample.tasks.is_none() {
         return Cell::NotAsked;
@@ -101,12 +106,13 @@ fn value(run: &Run<'_>, metric: &Metric, sample: &Sample) -> Option<(i128, Optio
             let depths = sample.cpus.iter().rev().filter_map(|cpu| Some((cpu.scx?.local_dsq_nr, cpu.cpu)));
             depths.max_by_key(|(nr, _)| *nr).and_then(|(nr, cpu)| of_cpu(nr, cpu))
         }
-        Metric::DsqDepth => match attached(sample)?.dsqs.iter().max_by_key(|dsq| dsq.nr) {
+        Metric::DsqDepth => match queues(sample)?.iter().max_by_key(|dsq| dsq.nr) {
             Some(dsq) => Some((dsq.nr.into(), None, format!(" in {}", dsq_name(dsq.id)))),
             None => plain(0),
         },
         Metric::Waiting => {
-            let free = sample.tasks.as_ref()?.tasks.iter().filter(|task| task.held.is_none());
+            let tasks = sample.tasks.as_ref().filter(|tasks| tasks.complete)?;
+            let free = tasks.tasks.iter().filter(|task| task.held.is_none());
             let waits = free.filter_map(|task| Some((task.waiting?, task)));
             match waits.max_by_key(|(waiting, _)| *waiting) {
                 Some((waiting, task)) => {
@@ -148,13 +154,21 @@ pub(crate) fn why_none(run: &Run<'_>, metric: &Metric) -> NoData {
         {
             run.samples.lacks("sched_ext")
         }
-        Metric::Event(name) if all().any(|(_, sample)| attached(sample).is_some()) => run.samples.lacks(name),
+        Metric::Event(name) if all().any(|(_, sample)| attached(sample).is_some()) => {
+            match run.samples.events.contains(name) {
+                true => NoData::Unseen("the scheduler's events could not be read".into()),
+                false => run.samples.lacks(name),
+            }
+        }
+        Metric::DsqDepth if all().any(|(_, sample)| sample.scx.as_ref().is_some_and(|scx| scx.torn)) => {
+            NoData::Unseen("the scheduler's queues could not be read".into())
+        }
         Metric::DsqDepth | Metric::LocalDsqDepth | Metric::Event(_) => {
             NoData::Unseen("no scheduler was attached when samples were taken".into())
         }
         Metric::Series(_) if run.samples.is_absent("maps") => run.samples.lacks("maps"),
         Metric::Series(name) => NoData::Unseen(why_no_series(run, name)),
-        Metric::Waiting => NoData::Unseen("no sample that looks at tasks was taken in a hold".into()),
+        Metric::Waiting => NoData::Unseen(run.samples.why_no_look("no sample that looks at tasks was taken in a hold")),
         Metric::NrRunning | Metric::Imbalance | Metric::IdleCpus => {
             NoData::Unseen("no sample has a CPU that could be read".into())
         }
@@ -163,12 +177,13 @@ pub(crate) fn why_none(run: &Run<'_>, metric: &Metric) -> NoData {
 
 fn why_no_series(run: &Run<'_>, name: &str) -> String {
     let Some(index) = series(run, name) else { return format!("the case has no series `{name}`") };
-    let mut all = run.samples.steps.iter().flat_map(|step| &step.samples);
-    let first = all.find_map(|(_, sample)| sample.series.get(index));
-    let why = match first {
+    let all = run.samples.steps.iter().flat_map(|step| &step.samples);
+    let mut values = all.filter_map(|(_, sample)| sample.series.get(index));
+    let first = values.clone().next();
+    let why = match values.find(|value| **value == SeriesValue::Unreadable).or(first) {
         Some(SeriesValue::NoMap) => "there was no such map",
         Some(SeriesValue::NoElement) => "the map had no such element",
-        Some(SeriesValue::Unreadable) => "it could not be read",
+        Some(SeriesValue::Unreadable) => run.samples.unreadable.get(name).copied().unwrap_or("it could not be read"),
         Some(SeriesValue::Number(_)) | None => "no sample has it",
     };
     format!("series `{name}` has no value: {why}")

@@ -19,6 +19,8 @@ pub(crate) struct Samples<'a> {
     pub(crate) events: &'a [String],
     /// What the kernel lacks.
     absent: &'a [String],
+    /// Why series cannot be read, by their names.
+    pub(crate) unreadable: BTreeMap<&'a str, &'a str>,
     /// Why it could not be looked at.
     problem: Option<&'a str>,
     /// Whether the host looked at it.
@@ -52,13 +54,23 @@ impl StepSamples<'_> {
 
 impl<'a> Samples<'a> {
     pub(crate) fn of(recording: &'a Recording) -> Self {
-        let mut all = Self { steps: windows(recording), events: &[], absent: &[], problem: None, monitored: false };
+        let mut all = Self {
+            steps: windows(recording),
+            events: &[],
+            absent: &[],
+            unreadable: BTreeMap::new(),
+            problem: None,
+            monitored: false,
+        };
         for (_, event) in recording.host_events() {
             match event {
                 HostEvent::Monitored { events, absent, .. } => {
                     (all.monitored, all.events, all.absent) = (true, events, absent);
                 }
                 HostEvent::Unmonitored { problem } => all.problem = Some(problem),
+                HostEvent::SeriesUnreadable { series, problem } => {
+                    all.unreadable.insert(series, problem);
+                }
                 _ => {}
             }
         }
@@ -75,6 +87,13 @@ impl<'a> Samples<'a> {
     /// Whether any sample is in any step.
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.iter().all(|step| step.samples.is_empty())
+    }
+
+    /// Why no look at tasks counts, in words; `none`: if there was none.
+    pub(crate) fn why_no_look(&self, none: &str) -> String {
+        let mut all = self.steps.iter().flat_map(|step| &step.samples);
+        let why = "no look saw all tasks: their list could not be read to its end";
+        if all.any(|(_, sample)| sample.tasks.is_some()) { why } else { none }.into()
     }
 
     /// Why there is none, in words.

@@ -31,7 +31,7 @@ impl Wait<'_> {
         format!("{comm} (pid {pid}{})", if *is_kernel { ", kernel thread" } else { "" })
     }
 
-    /// Whether a look at the same task, so long after the last one, is about the same wait.
+    /// Whether a later look at the same task is about the same wait: it has not run meanwhile, and what holds it is the same.
     fn goes_on(&self, task: &TaskSample) -> bool {
         task.runs == self.task.runs && task.comm == self.task.comm && task.held == self.held
     }
@@ -42,7 +42,7 @@ impl Wait<'_> {
 pub(crate) struct Waits<'a> {
     /// In the order in which they were over.
     pub(crate) all: Vec<Wait<'a>>,
-    /// How often tasks were looked at.
+    /// How many looks saw all tasks. What others saw is so, but they may have missed any wait.
     pub(crate) looks: u64,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Waits<'a> {
         let mut waits = Self::default();
         let mut open: BTreeMap<i32, Wait<'a>> = BTreeMap::new();
         for (at, tasks) in step.samples.iter().filter_map(|(at, sample)| Some((at.0, sample.tasks.as_ref()?))) {
-            waits.looks += 1;
+            waits.looks += u64::from(tasks.complete);
             waits.all.extend(tasks.gone.iter().filter_map(|pid| open.remove(pid)));
             for task in &tasks.tasks {
                 let before = open.remove(&task.pid);

@@ -3,6 +3,7 @@
 use ktstr_judge::{judge, parse_checks};
 use ktstr_model::check::{merge, Has};
 use ktstr_model::{Finding, Origin};
+use ktstr_recording::HostEvent;
 use ktstr_testing::history::history;
 
 /// Line, place and explanation of a finding.
@@ -83,6 +84,11 @@ fn a_counter_must_be_the_sum_of_its_queues() {
     insta::assert_snapshot!(found(right, twice, &equals("")), @"fail equals_sum_of_dsq: series:nr_queued was 10, its queues had 5 (DSQ 0x1: 2, DSQ 0x2: 3), series:nr_queued the number of tasks in all its queues, judged by 3 samples in a row in step 1 at 2550ms | so far off or further for 3 samples in a row");
     insta::assert_snapshot!(found(right, "", &equals(r#", "dsqs": [2]"#)), @"fail equals_sum_of_dsq: series:nr_queued was 5, its queues had 3 (DSQ 0x2: 3), series:nr_queued the number of tasks in queues 2, judged by 3 samples in a row in step 0 at 2000ms | so far off or further for 3 samples in a row");
     insta::assert_snapshot!(found("see 0ms..100ms nr_queued=5", "", &equals("")), @"unknown equals_sum_of_dsq: nothing to judge: no scheduler was attached when samples were taken, series:nr_queued the number of tasks in all its queues, judged by 3 samples in a row");
+    let torn = found(&format!("{right}\nsee 0ms..100ms nr_queued=9 torn"), "", &equals(""));
+    assert!(
+        torn.starts_with("unknown equals_sum_of_dsq: nothing to judge: the scheduler's queues could not be read, "),
+        "{torn}"
+    );
     insta::assert_snapshot!(found("see 0ms..100ms dsq=1:2", "", &equals("")), @"unknown equals_sum_of_dsq: nothing to judge: series `nr_queued` has no value: there was no such map, series:nr_queued the number of tasks in all its queues, judged by 3 samples in a row");
 }
 
@@ -96,4 +102,18 @@ fn a_vtime_must_be_near_its_clock_also_if_it_wraps() {
     insta::assert_snapshot!(found("see 0ms..50ms vtime=18446744073709551600 vtime_now=20", "", own), @"pass near_now: series:vtime was 18446744073709551600, 36ns behind 20, series:vtime within 100ns of series:vtime_now in step 0 at 2000ms");
     insta::assert_snapshot!(found("see 0ms..50ms vtime=150 vtime_now=20", "", own), @"fail near_now: series:vtime was 150, 130ns ahead of 20, series:vtime within 100ns of series:vtime_now in step 0 at 2000ms");
     insta::assert_snapshot!(found("see 0ms..50ms vtime=150", "", own), @"unknown near_now: nothing to judge: series `vtime_now` has no value: there was no such map, series:vtime within 100ns of series:vtime_now");
+}
+
+#[test]
+fn why_a_series_cannot_be_read_is_said() {
+    let layer =
+        parse_checks(["not_starved=off", r#"over_time={"never_decreases": {"metric": "series:v"}}"#]).expect("checks");
+    let checks = merge(&[(Origin::Test, &layer)], Has::default());
+    let history = history("1n1l2c1t", "series v\na: cpu_spin x2\nhold 500ms\nsee 0ms v=none\nsee 10ms v=unreadable");
+    let told = HostEvent::SeriesUnreadable { series: "v".into(), problem: "`.bss` has no `v`".into() };
+    for (history, why) in [(history.clone().host(told), "`.bss` has no `v`"), (history, "it could not be read")] {
+        let expected = format!("unknown never_decreases: nothing to judge: series `v` has no value: {why}, ");
+        let found = text(&judge(&history.recording(), &checks).findings[0]);
+        assert!(found.starts_with(&expected), "{found}");
+    }
 }

@@ -6,6 +6,8 @@ use ktstr_model::{Finding, Origin};
 use ktstr_recording::Ending;
 use ktstr_testing::history::{history, History};
 
+const WAITING: &str = r#"over_time={"bounded": {"metric": "waiting", "high": "1s"}}"#;
+
 /// A finding as it reads in a report.
 fn text(finding: &Finding) -> String {
     let name = finding.check.as_deref().unwrap_or(finding.cause.name());
@@ -70,6 +72,10 @@ fn load_and_what_holds_a_task_are_reasons_to_wait() {
         ("see 100ms..3s task", "no task was seen waiting for a CPU"),
         ("see 100ms..3s cpus=1,1", "other tasks were not looked at: no hold was long enough"),
         (
+            "see 100ms task x pid=40 wait=900ms\nsee 100ms partial",
+            "other tasks were not looked at: no look saw all tasks: their list could not be read to its end",
+        ),
+        (
             "blind it has no symbols",
             "other tasks were not looked at: the kernel could not be looked at: it has no symbols",
         ),
@@ -96,7 +102,6 @@ fn a_worker_that_starves_comes_before_other_tasks() {
 fn tasks_are_judged_where_no_worker_runs_but_not_where_the_guest_hangs() {
     let frozen = history("1n1l1c1t", "a: cpu_spin x1\nfreeze a\nhold 1s\nsee 100ms task");
     insta::assert_snapshot!(found(&frozen, &["not_starved=on"]), @"pass not_starved: no worker was to run; no task was seen waiting for a CPU, every worker must run in every step, and no task may wait too long");
-    const WAITING: &str = r#"over_time={"bounded": {"metric": "waiting", "high": "1s"}}"#;
     let mut hung =
         seen("see 100ms..2s task kworker/1:0 pid=40 cpu=1 wait=0ms").ended(Ending::Hang { cpu_ms: 9, cpus: vec![] });
     hung.events.truncate(3);
@@ -148,6 +153,7 @@ fn idle_cpus_are_all_right_if_nobody_may_or_can_run_there() {
 
 #[test]
 fn what_cannot_be_known_is_unknown() {
+    const NOT_ALL: &str = "no look saw all tasks: their list could not be read to its end";
     for (lines, check, expected) in [
         ("see 0ms..1s cpus=1,1", "work_conserving=50ms", "no sample that looks at tasks was taken in a hold"),
         ("see 0ms..1s cpus=1,1", "max_imbalance=1:200", "no step has 200 samples of imbalance in a row"),
@@ -157,6 +163,15 @@ fn what_cannot_be_known_is_unknown() {
             "this kernel shows no maps (maps: no map_idr)",
         ),
         ("see 0ms..1s cpus=1,1", "max_dsq_depth=1:2", "no scheduler was attached when samples were taken"),
+        ("see 0ms..1s SCX_EV_X=1 torn", "max_dsq_depth=1:2", "the scheduler's queues could not be read"),
+        ("see 0ms..1s dsq=1:0 torn", "max_dsq_depth=1:2", "the scheduler's queues could not be read"),
+        ("see 100ms task\nsee 100ms partial", "work_conserving=50ms", NOT_ALL),
+        ("see 100ms task x pid=4 wait=2s\nsee 100ms partial", WAITING, NOT_ALL),
+        (
+            "see 0ms..1s dsq=1:0\nsee 9s SCX_EV_DISPATCH_KEEP_LAST=1",
+            "max_keep_last_rate=1",
+            "the scheduler's events could not be read",
+        ),
         ("see 0ms..1s SCX_EV_X=1", "max_keep_last_rate=1", "this kernel shows no SCX_EV_DISPATCH_KEEP_LAST"),
         (
             "lacks sched_ext: before scx_root\nsee 0ms..1s noscx",
@@ -169,6 +184,22 @@ fn what_cannot_be_known_is_unknown() {
         let found = found(&seen(lines), &[check]);
         assert!(found.contains(&format!(": nothing to judge: {expected}, ")), "{lines}: {found}");
         assert!(found.starts_with("unknown "), "{found}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_so_though_not_all_was_seen() {
+    for (lines, check, expected) in [
+        ("", "not_starved=on", "fail not_starved: x (pid 40) waited 1.9s for a CPU, "),
+        (
+            "see 0ms..2s cpus=0,2",
+            "work_conserving=50ms",
+            "fail work_conserving: CPU 0 was idle for 1.9s while x (pid 40) ",
+        ),
+    ] {
+        let lines = format!("{lines}\nsee 2s task x pid=40 cpu=1 wait=1900ms\nsee 2s partial");
+        let found = found(&seen(&lines), &[check]);
+        assert!(found.starts_with(expected), "{lines}: {found}");
     }
 }
 

@@ -86,6 +86,8 @@ pub struct ScxSample {
     pub events: Vec<u64>,
     /// Dispatch queues that are not local ones: global ones and the scheduler's own.
     pub dsqs: Vec<DsqSample>,
+    /// Whether some of them could not be read.
+    pub torn: bool,
 }
 
 /// A dispatch queue (`struct scx_dispatch_q`).

@@ -157,7 +157,7 @@ impl Sampler {
         // Samples come a little early or late.
         let is_due = |last: GuestNanos| self.at.0.saturating_sub(last.0) + self.interval.0 / 2 >= self.tasks_interval.0;
         let is_due = self.looked.is_none_or(is_due);
-        let tasks = if is_due { self.tasks(&online, now, &mut torn) } else { None };
+        let tasks = is_due.then(|| self.tasks(&online, now, &mut torn));
         let domains = if is_due { self.domains(&online, &mut torn) } else { Vec::new() };
         let (series, unreadable, problems) = self.series.values(&self.kernel);
         self.problems.extend(problems);
@@ -186,12 +186,14 @@ impl Sampler {
         let kernel = &self.kernel;
         let state = torn.keep(scx.state(kernel)).unwrap_or_default();
         let state = state.strip_prefix("SCX_").unwrap_or(&state).to_lowercase();
-        let root = torn.keep(scx.scx_root(kernel)).flatten();
+        let known = torn.keep(scx.scx_root(kernel));
+        let root = known.flatten();
         let events = root.and_then(|root| torn.keep(scx.events(kernel, root))).unwrap_or_default();
         let events = events.into_iter().map(|(_, count)| count.max(0) as u64).collect();
         let exit_kind = root.and_then(|root| torn.keep(scx.exit_kind(kernel, root))).unwrap_or_default();
-        let (dsqs, end) =
-            root.and_then(|root| torn.keep(scx.dsqs(kernel, root))).unwrap_or((Vec::new(), End::Complete));
+        let (dsqs, end) = root
+            .map_or(Ok((Vec::new(), End::Complete)), |root| scx.dsqs(kernel, root))
+            .unwrap_or((Vec::new(), End::Torn));
         torn.0 += u32::from(end != End::Complete);
         let mut dsqs: Vec<_> = dsqs
             .into_iter()
@@ -203,12 +205,14 @@ impl Sampler {
             })
             .collect();
         dsqs.sort_by_key(|dsq| (dsq.id & DSQ_BUILTIN == 0, dsq.id));
-        ScxSample { state, exit_kind, events, dsqs }
+        ScxSample { state, exit_kind, events, dsqs, torn: known.is_none() || end != End::Complete }
     }
 
-    fn tasks(&mut self, online: &CpuSet, now: u64, torn: &mut Torn) -> Option<TasksSample> {
+    fn tasks(&mut self, online: &CpuSet, now: u64, torn: &mut Torn) -> TasksSample {
         self.looked = Some(self.at);
-        let all = torn.keep(self.tasks.all_like(&self.kernel, &self.known))?;
+        let Some(all) = torn.keep(self.tasks.all_like(&self.kernel, &self.known)) else {
+            return TasksSample::default();
+        };
         self.known = all.tasks.iter().map(|task| task.at).collect();
         let mut sample = TasksSample { complete: all.end == End::Complete, ..TasksSample::default() };
         torn.0 += u32::from(!sample.complete);
@@ -225,7 +229,7 @@ impl Sampler {
             sample.gone = self.told.keys().copied().filter(|pid| !seen.contains(pid)).collect();
             self.told.retain(|pid, _| seen.contains(pid));
         }
-        Some(sample)
+        sample
     }
 
     fn domains(&mut self, online: &CpuSet, torn: &mut Torn) -> Vec<DomainSample> {

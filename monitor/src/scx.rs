@@ -273,12 +273,12 @@ impl Scx {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::testkit::{direct, ring, Machine, LINKED_AT, LOADED_AT};
     use ktstr_testing::BtfWriter;
 
-    fn types() -> BtfWriter {
+    pub(crate) fn types() -> BtfWriter {
         let mut btf = BtfWriter::default();
         let int = btf.int("int", 4, 0);
         let s64 = btf.int("long long", 8, 1);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     /// A queue for each of two nodes, and two of the scheduler's own while its table grows.
-    fn machine() -> Machine {
+    pub(crate) fn machine() -> Machine {
         let mut machine = Machine::new(LOADED_AT, 0);
         for (offset, name) in ["scx_root", "scx_enable_state_var", "nr_node_ids"].into_iter().enumerate() {
             machine.symbols.push((name.into(), LINKED_AT + 0x12_0000 + 8 * offset as u64));

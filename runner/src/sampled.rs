@@ -13,13 +13,15 @@ struct About<'a> {
     case: &'a str,
     /// What was asked for; null: nothing.
     monitor: Option<&'a MonitorSpec>,
-    /// How far KASLR has moved the kernel, in bytes.
-    slide: u64,
+    /// How far KASLR has moved the kernel, in bytes; null: it was never found.
+    slide: Option<u64>,
     /// Names of the counts in `scx.events`.
     events: &'a [String],
     /// What the kernel lacks.
     absent: &'a [String],
-    /// Why there are no samples.
+    /// Series that cannot be read, and why.
+    unreadable: Vec<(&'a str, &'a str)>,
+    /// Why there are no samples, or no more.
     problem: Option<&'a str>,
 }
 
@@ -46,13 +48,21 @@ pub(crate) fn samples_of_file(args: &SamplesArgs) -> Result<Verdict, Box<dyn Err
 
 fn lines(recording: &Recording) -> serde_json::Result<Vec<String>> {
     let case = &recording.header.case;
-    let mut about =
-        About { case: &case.name, monitor: case.monitor.as_ref(), slide: 0, events: &[], absent: &[], problem: None };
+    let mut about = About {
+        case: &case.name,
+        monitor: case.monitor.as_ref(),
+        slide: None,
+        events: &[],
+        absent: &[],
+        unreadable: Vec::new(),
+        problem: None,
+    };
     for (_, event) in recording.host_events() {
         match event {
             HostEvent::Monitored { slide, events, absent } => {
-                (about.slide, about.events, about.absent) = (*slide, events, absent);
+                (about.slide, about.events, about.absent) = (Some(*slide), events, absent);
             }
+            HostEvent::SeriesUnreadable { series, problem } => about.unreadable.push((series, problem)),
             HostEvent::Unmonitored { problem } => about.problem = Some(problem),
             _ => {}
         }
@@ -74,11 +84,16 @@ mod tests {
         let monitored = HostEvent::Monitored { slide: 0, events: vec!["SCX_EV_A".into()], absent: vec![] };
         let cpus = vec![CpuSample { cpu: 0, nr_running: 3, ..CpuSample::default() }];
         let sample = Sample { cpus, series: vec![SeriesValue::Number(i128::from(u64::MAX))], ..Sample::default() };
-        recording.entries.push(Entry::Host(HostNanos(1), monitored));
+        let before = lines(&recording).expect("is JSON");
+        assert!(before[0].contains(r#""slide":null"#), "{}", before[0]);
+        let unreadable = HostEvent::SeriesUnreadable { series: "v".into(), problem: "no `v`".into() };
+        recording.entries.extend([monitored, unreadable].map(|event| Entry::Host(HostNanos(1), event)));
         recording.entries.push(Entry::Sample(GuestNanos(7), Box::new(sample)));
         let lines = lines(&recording).expect("is JSON");
         assert_eq!(lines.len(), 2);
-        assert!(lines[0].contains(r#""events":["SCX_EV_A"]"#), "{}", lines[0]);
+        for part in [r#""slide":0,"events":["SCX_EV_A"]"#, r#""unreadable":[["v","no `v`"]]"#] {
+            assert!(lines[0].contains(part), "{}", lines[0]);
+        }
         for part in [r#""at":7"#, r#""nr_running":3"#, r#""series":[{"number":18446744073709551615}]"#] {
             assert!(lines[1].contains(part), "{}", lines[1]);
         }

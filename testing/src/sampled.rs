@@ -121,6 +121,7 @@ impl Sampled<'_> {
                     DsqSample { id: DSQ_BUILTIN | 1, nr: (at / 70 % 5) as u32, head_wait: None },
                     DsqSample { id: 0x1_0002, nr: (at / 30 % 9) as u32, head_wait: Some(at) },
                 ],
+                torn: false,
             }),
             tasks: at.is_multiple_of(100).then(|| TasksSample { tasks: vec![waiting], gone: vec![], complete: true }),
             series: vec![if at < 50 { SeriesValue::NoMap } else { SeriesValue::Number(i128::from(at % 700) - 100) }],

@@ -47,10 +47,10 @@ pub(super) fn judge(run: &Run<'_>, bound: Nanos) -> Outcome {
         let known = free.filter_map(|wait| Some(Wait { from: wait.from.max(step.held_since(wait.to)?), ..wait }));
         wastes.extend(known.filter_map(|wait| worst_of(step.step, wait, &idles)));
     }
-    if looks == 0 {
-        return Outcome::Nothing("no sample that looks at tasks was taken in a hold".into());
-    }
     let number = wastes.iter().filter(|waste| waste.nanos > bound.0).count();
+    if looks == 0 && number == 0 {
+        return Outcome::Nothing(run.samples.why_no_look("no sample that looks at tasks was taken in a hold"));
+    }
     let Some(worst) = wastes.into_iter().reduce(|worst, next| if next.nanos > worst.nanos { next } else { worst })
     else {
         let measured = "no CPU was seen idle while a task waited for it".into();

@@ -114,6 +114,31 @@ fn tasks_are_said_when_they_are_new_changed_or_wait() {
     let sample = guest.sample(1700);
     let tasks = sample.tasks.expect("looks");
     assert_eq!((tasks.complete, tasks.gone, sample.torn), (false, vec![], 1));
+    guest.put(TASKS[0] + 48, 0xdead_0000_0000_0100);
+    let sample = guest.sample(1800);
+    assert_eq!((sample.tasks, sample.torn), (Some(TasksSample::default()), 1));
+}
+
+#[test]
+fn queues_that_cannot_be_read_are_not_taken_for_none() {
+    let root = crate::scx::tests::machine().at("scx_root");
+    // A change, how many queues are seen then, and whether they are torn.
+    for (at, word, seen) in [
+        (root, direct(0x8000).0, (3, false)),
+        (root, 0, (0, false)),
+        (root, 7, (0, true)),
+        (0x8200, 1 << 20, (0, true)),
+        (0x8200, 2 | 1 << 32, (1, true)),
+    ] {
+        let mut machine = crate::scx::tests::machine();
+        machine.memory.put(at, word);
+        let mut sampler = Guest::new().sampler;
+        sampler.kernel =
+            machine.open(&crate::scx::tests::types()).map_err(|error| error.to_string()).expect("is there");
+        let scx = Scx::of(&sampler.kernel).expect("belongs together").expect("is there");
+        let sample = sampler.scx(&scx, 0, &mut Torn::default());
+        assert_eq!((sample.dsqs.len(), sample.torn), seen, "{word:#x} at {at:#x}");
+    }
 }
 
 #[test]

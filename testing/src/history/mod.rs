@@ -43,6 +43,7 @@
 //!                            a look at tasks every 100 ms; further `runs` (on its CPU), `ran=3` (how often), `nice=19`, `policy=5`,
 //!                            `throttled`, `frozen`; `task` alone: a look at which nothing has changed
 //! see 500ms gone=40          it is no longer there
+//! see 500ms partial          this look did not see all tasks; `torn`: nor this sample all queues; `nr_queued=none`, or `=unreadable`
 //! lacks sched_ext: before …  what the kernel has not; `noscx` of each sample goes with it
 //! blind no symbols           the kernel could not be looked at
 //! ```

@@ -103,6 +103,8 @@ fn see(reader: &mut Reader, at: u64, after: u64, what: &str) -> Option<()> {
                 }
             }
             "noscx" => sample.scx = None,
+            "torn" => sample.scx.as_mut()?.torn = true,
+            "partial" => sample.tasks.as_mut()?.complete = false,
             "dsq" => {
                 for part in value.split(',') {
                     let (id, nr) = part.split_once(':')?;
@@ -125,8 +127,11 @@ fn see(reader: &mut Reader, at: u64, after: u64, what: &str) -> Option<()> {
             }
             _ => {
                 let index = series.iter().position(|series| series == name)?;
-                let value =
-                    if value == "none" { SeriesValue::NoMap } else { SeriesValue::Number(number(value, after)?) };
+                let value = match value {
+                    "none" => SeriesValue::NoMap,
+                    "unreadable" => SeriesValue::Unreadable,
+                    value => SeriesValue::Number(number(value, after)?),
+                };
                 *sample.series.get_mut(index)? = value;
             }
         }

@@ -53,9 +53,11 @@ pub(super) fn look(run: &Run<'_>) -> Tasks {
             starved.extend(limit.filter(|_| wait.held.is_none()).map(|limit| (step, wait, limit)));
         }
     }
-    if looks == 0 {
-        let why =
-            if run.samples.is_empty() { run.samples.why_none(run.case) } else { "no hold was long enough".into() };
+    if looks == 0 && starved.is_empty() {
+        let why = match run.samples.is_empty() {
+            true => run.samples.why_none(run.case),
+            false => run.samples.why_no_look("no hold was long enough"),
+        };
         return Tasks { said: format!("; other tasks were not looked at: {why}"), ..Tasks::default() };
     }
     let mut said = match longest {

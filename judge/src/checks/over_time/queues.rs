@@ -3,7 +3,7 @@
 use super::staying::worst;
 use crate::checks::{Judged, NoData};
 use crate::number::nanos;
-use crate::rows::{attached, rows, series_value, why_none, Cell, Point};
+use crate::rows::{queues, rows, series_value, why_none, Cell, Point};
 use crate::run::Run;
 use ktstr_model::sample::{dsq_name, Sample, DSQ_BUILTIN};
 use ktstr_model::{GuestNanos, Metric};
@@ -11,8 +11,8 @@ use ktstr_model::{GuestNanos, Metric};
 pub(super) fn equals_sum(run: &Run<'_>, series: &str, dsqs: &[u64], samples: u32) -> Result<Judged, NoData> {
     let wanted = |id: u64| if dsqs.is_empty() { id & DSQ_BUILTIN == 0 } else { dsqs.contains(&id) };
     let cell = |at: GuestNanos, sample: &Sample| {
-        let (Some(scx), Some(value)) = (attached(sample), series_value(run, series, sample)) else { return Cell::Gap };
-        let queues = scx.dsqs.iter().filter(|dsq| wanted(dsq.id));
+        let (Some(all), Some(value)) = (queues(sample), series_value(run, series, sample)) else { return Cell::Gap };
+        let queues = all.iter().filter(|dsq| wanted(dsq.id));
         let sum: i128 = queues.clone().map(|dsq| i128::from(dsq.nr)).sum();
         let each: Vec<String> = queues.map(|dsq| format!("{}: {}", dsq_name(dsq.id), dsq.nr)).collect();
         let whose = format!("series:{series} was {value}, its queues had {sum} ({})", each.join(", "));

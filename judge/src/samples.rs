@@ -21,7 +21,7 @@ pub(crate) struct Samples<'a> {
     absent: &'a [String],
     /// Why series cannot be read, by their names.
     pub(crate) unreadable: BTreeMap<&'a str, &'a str>,
-    /// Why it could not be looked at.
+    /// Why it could not be looked at, or no longer.
     problem: Option<&'a str>,
     /// Whether the host looked at it.
     monitored: bool,
@@ -89,6 +89,12 @@ impl<'a> Samples<'a> {
         self.steps.iter().all(|step| step.samples.is_empty())
     }
 
+    /// Why the host has stopped to look before the end, in words; none: it has not.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        let problem = self.problem.filter(|_| self.monitored)?;
+        Some(format!("the kernel was not looked at to the end: {problem}"))
+    }
+
     /// Why no look at tasks counts, in words; `none`: if there was none.
     pub(crate) fn why_no_look(&self, none: &str) -> String {
         let mut all = self.steps.iter().flat_map(|step| &step.samples);
@@ -98,6 +104,9 @@ impl<'a> Samples<'a> {
 
     /// Why there is none, in words.
     pub(crate) fn why_none(&self, case: &Case) -> String {
+        if let Some(why) = self.stopped() {
+            return why;
+        }
         match (&case.monitor, self.problem, self.monitored) {
             (None, ..) => "the host was told not to look at the kernel (monitor)".into(),
             (_, Some(problem), _) => format!("the kernel could not be looked at: {problem}"),
@@ -109,7 +118,7 @@ impl<'a> Samples<'a> {
     /// What a check comes to that has no sample.
     pub(crate) fn nothing(&self, case: &Case) -> NoData {
         let why = self.why_none(case);
-        if case.monitor.is_some() && self.problem.is_some() {
+        if case.monitor.is_some() && self.problem.is_some() && !self.monitored {
             NoData::Lacking(why)
         } else {
             NoData::Unseen(why)

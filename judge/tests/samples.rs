@@ -3,7 +3,7 @@
 use ktstr_judge::{judge, parse_checks};
 use ktstr_model::check::{merge, Has};
 use ktstr_model::{Finding, Origin};
-use ktstr_recording::Ending;
+use ktstr_recording::{Ending, HostEvent};
 use ktstr_testing::history::{history, History};
 
 const WAITING: &str = r#"over_time={"bounded": {"metric": "waiting", "high": "1s"}}"#;
@@ -200,6 +200,32 @@ fn what_is_wrong_is_so_though_not_all_was_seen() {
         let lines = format!("{lines}\nsee 2s task x pid=40 cpu=1 wait=1900ms\nsee 2s partial");
         let found = found(&seen(&lines), &[check]);
         assert!(found.starts_with(expected), "{lines}: {found}");
+    }
+}
+
+#[test]
+fn samples_that_stop_before_the_end_make_no_check_green() {
+    let stopped = |lines: &str, check: &str| {
+        let problem = "no registers".into();
+        found(&seen(lines).host(HostEvent::Unmonitored { problem }), &[check, "may_lack=on"])
+    };
+    let why = "the kernel was not looked at to the end: no registers";
+    let queues = "see 0ms..1s cpus=1,1 dsq=1:9";
+    for (lines, check, expected) in [
+        (queues, "max_dsq_depth=9:2", format!("unknown max_dsq_depth: nothing to judge: {why}, ")),
+        (queues, "max_dsq_depth=8:2", "fail max_dsq_depth: 9 tasks in DSQ 0x1, ".into()),
+        ("see 0ms..1s noscx\nlacks sched_ext", "max_dsq_depth=8:2", "pass max_dsq_depth: not judged, ".into()),
+        ("hold 1s\nsee 9s cpus=1,1", "max_imbalance=1:2", format!("unknown max_imbalance: nothing to judge: {why}, ")),
+        (
+            "see 100ms..300ms task",
+            "not_starved=on",
+            format!(
+                "pass not_starved: all workers ran, at least 30000 iterations; no task was seen waiting for a CPU; {why}, "
+            ),
+        ),
+    ] {
+        let found = stopped(lines, check);
+        assert!(found.starts_with(&expected), "{lines}: {found}");
     }
 }
 

@@ -87,6 +87,12 @@ pub(crate) fn look(run: &Run<'_>, check: &Check) -> Finding {
         Bound::MaxKeepLastRate(most) => (event_rate::bound(*most), event_rate::keep_last(run, *most)),
         Bound::OverTime(holds) => (over_time::bound(holds), over_time::judge(run, holds)),
     };
+    // What is wrong is so, whatever came after it.
+    let stopped = run.samples.stopped().filter(|_| check.bound.needs_samples());
+    let outcome = match (outcome, stopped) {
+        (Outcome::Judged(judged), Some(why)) if judged.within => Outcome::Nothing(why),
+        (outcome, _) => outcome,
+    };
     let (verdict, cause, judged) = match outcome {
         Outcome::Judged(judged) if judged.within => (Verdict::Pass, Cause::Check, judged),
         Outcome::Judged(judged) => (Verdict::Fail, Cause::Check, judged),

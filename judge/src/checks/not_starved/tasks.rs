@@ -67,6 +67,7 @@ pub(super) fn look(run: &Run<'_>) -> Tasks {
     if let Some((wait, why)) = held.and_then(|wait| Some((wait, wait.held?))) {
         said += &format!("; {} waited {}, since {why}", wait.name(), nanos(wait.nanos()));
     }
+    said += &run.samples.stopped().map(|why| format!("; {why}")).unwrap_or_default();
     let number = starved.len();
     let worst = starved.into_iter().max_by_key(|(_, wait, _)| wait.nanos());
     Tasks { starved: worst.map(|worst| describe(worst, number)), said, seen: true }

@@ -98,6 +98,7 @@ fn value(run: &Run<'_>, metric: &Metric, sample: &Sample) -> Option<(i128, Optio
     let plain = |value: usize| Some((value as i128, None, String::new()));
     let of_cpu = |nr: u32, cpu: u32| Some((nr.into(), Some(cpu), String::new()));
     match metric {
+        Metric::NrRunning | Metric::IdleCpus if sample.cpus.is_empty() => None,
         Metric::NrRunning => plain(sample.nr_running() as usize),
         Metric::IdleCpus => plain(sample.cpus.iter().filter(|cpu| cpu.curr == 0).count()),
         Metric::Imbalance => sample.imbalance().and_then(|(by, most)| of_cpu(by, most.cpu)),

@@ -165,6 +165,11 @@ fn what_cannot_be_known_is_unknown() {
         ("see 0ms..1s cpus=1,1", "max_dsq_depth=1:2", "no scheduler was attached when samples were taken"),
         ("see 0ms..1s SCX_EV_X=1 torn", "max_dsq_depth=1:2", "the scheduler's queues could not be read"),
         ("see 0ms..1s dsq=1:0 torn", "max_dsq_depth=1:2", "the scheduler's queues could not be read"),
+        (
+            "see 0ms..1s off=0\nsee 0ms..1s off=1",
+            r#"over_time={"settles": {"metric": "idle_cpus", "to": 0, "within": "1ms"}}"#,
+            "no sample has a CPU that could be read",
+        ),
         ("see 100ms task\nsee 100ms partial", "work_conserving=50ms", NOT_ALL),
         ("see 100ms task x pid=4 wait=2s\nsee 100ms partial", WAITING, NOT_ALL),
         (

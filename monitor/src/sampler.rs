@@ -52,6 +52,9 @@ pub struct Sampler {
     ahead: Option<i128>,
 }
 
+/// So many tasks are remembered while nobody knows which of them are gone; then all are said anew.
+const TOLD_MAX: usize = 1 << 16;
+
 /// Counts what could not be read.
 #[derive(Default)]
 struct Torn(u32);
@@ -224,6 +227,9 @@ impl Sampler {
                 self.told.insert(task.pid, task.clone());
                 sample.tasks.push(task);
             }
+        }
+        if !sample.complete && self.told.len() > TOLD_MAX {
+            self.told.clear();
         }
         if sample.complete {
             sample.gone = self.told.keys().copied().filter(|pid| !seen.contains(pid)).collect();

@@ -43,10 +43,12 @@ impl Series {
         let values = specs.iter().enumerate().map(|(index, spec)| {
             match all.as_ref().map(|all| value(variables.as_mut(), kernel, all, spec)) {
                 Some(Ok(value)) => return value,
-                Some(Err(error @ (ReadError::Field(_) | ReadError::Absurd { .. }))) if told.insert(index) => {
-                    problems.push(SeriesProblem { series: spec.name.clone(), problem: error.to_string() });
+                // Of these it is the declaration, or the map: the next sample will be no other.
+                Some(Err(error @ (ReadError::Field(_) | ReadError::Absurd { .. } | ReadError::UnknownKind))) => {
+                    if told.insert(index) {
+                        problems.push(SeriesProblem { series: spec.name.clone(), problem: error.to_string() });
+                    }
                 }
-                Some(Err(ReadError::Field(_) | ReadError::Absurd { .. })) => {}
                 Some(Err(_)) | None => torn += 1,
             }
             SeriesValue::Unreadable

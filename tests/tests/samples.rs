@@ -79,13 +79,18 @@ fn check_load(recording: &Recording) {
     let as_declared = samples.iter().filter(|(_, sample)| running(sample, 2) == CROWD && running(sample, 3) == 1);
     assert!(as_declared.count() * 10 > samples.len() * 8, "{samples:?}");
     let with_tasks = samples.iter().filter_map(|(at, sample)| Some((at, sample, sample.tasks.as_ref()?)));
+    let (mut seen, mut under_way) = (0, 0);
     for (at, sample, tasks) in with_tasks {
         for cpu in &sample.cpus {
             let waiting = tasks.tasks.iter().filter(|task| task.cpu == cpu.cpu && task.waiting.is_some());
             let expected = waiting.count() as u32 + u32::from(cpu.curr != 0);
-            assert_eq!(cpu.nr_running, expected, "{at:?}: {cpu:?}");
+            // A task that wakes or goes to sleep at this very instant is counted already, or no longer.
+            assert!(cpu.nr_running.abs_diff(expected) <= 1, "{at:?}: {cpu:?}, but {expected}");
+            under_way += u32::from(cpu.nr_running != expected);
+            seen += 1;
         }
     }
+    assert!(seen >= 20 && under_way * 20 <= seen, "{under_way} of {seen}");
 }
 
 /// How far KASLR has moved the kernel.

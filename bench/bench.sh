@@ -3,6 +3,8 @@
 # ends at once; what it costs to look at a kernel, against bare reads; a machine on KVM against bare ioctls; then a `bazel test` that has nothing to do
 # against Bazel's floor. Bare boots and cases take turns, and medians are compared.
 set -euo pipefail
+# Paths are those of the runfiles, not of whoever called Bazel.
+unset BUILD_WORKING_DIRECTORY
 runs=${1:-5}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

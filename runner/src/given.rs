@@ -7,7 +7,7 @@ use crate::inputs::{self, Emulator, InputError};
 use crate::rerun::ReplayWords;
 use crate::scheduler::{of_this_machine, SchedulerPaths};
 use crate::session::{host, usage, SessionError, SNAPSHOTS};
-use ktstr_vmm::moves;
+use ktstr_vmm::has_kaslr;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ impl GivenKernel {
 
     /// What boots with these arguments.
     pub(crate) fn booted(&self, arguments: &[String]) -> Result<PathBuf, SessionError> {
-        if !moves(arguments) {
+        if !has_kaslr(arguments) {
             return Ok(self.prepared.clone());
         }
         inputs::check_arguments(&self.given, arguments).map_err(of_input)?;

@@ -12,7 +12,7 @@ use ktstr_model::case::Input;
 use ktstr_model::{Case, SchedulerPlan, StartMode};
 use ktstr_monitor::Image;
 use ktstr_recording::Sha256Sum;
-use ktstr_vmm::moves;
+use ktstr_vmm::has_kaslr;
 pub(crate) use ktstr_vmm::Emulator;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -270,7 +270,7 @@ pub(crate) fn prepare_kernel(
 
 /// Checks that the kernel of `path` can do what its arguments say.
 pub(crate) fn check_arguments(path: &Path, arguments: &[String]) -> Result<(), InputError> {
-    if !moves(arguments) {
+    if !has_kaslr(arguments) {
         return Ok(());
     }
     image::check_moves(&read("kernel", path)?).map_err(|source| InputError::Kernel { path: path.into(), source })

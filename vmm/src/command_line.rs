@@ -3,7 +3,8 @@
 use crate::Gpa;
 use ktstr_channel::ports::WINDOW_PARAMETER;
 
-/// Argument of a kernel that may move itself (KASLR), as only a bzImage does. There is no such word for the kernel: it lacks the one against it.
+/// Our argument for a kernel that may move itself, as only a bzImage does. The kernel has just the word against it (Documentation/admin-guide/kernel-parameters.txt,
+/// `nokaslr`).
 const KASLR: &str = "kaslr";
 const NO_KASLR: &str = "nokaslr";
 /// Console and end: a panic resets at once, so that the host sees it.
@@ -18,15 +19,15 @@ const CPUS: &[&str] = &["cpuhp.parallel=0"];
 /// bounce buffer of 64 MiB.
 const LEAN: &[&str] = &["cryptomgr.notests", "random.trust_cpu=on", "init_on_alloc=0", "audit=0", "swiotlb=noforce"];
 
-/// Whether a kernel with these arguments may move itself.
-pub fn moves(arguments: &[String]) -> bool {
+/// Whether `kaslr` is among the arguments: the kernel may move itself.
+pub fn has_kaslr(arguments: &[String]) -> bool {
     arguments.iter().any(|argument| argument == KASLR)
 }
 
 /// The standard command line, with the window's address and size as `ktstr.window=0x<address>,<bytes>`, followed by `extra`; of it `kaslr`
 /// takes effect here.
 pub fn command_line(window: Option<(Gpa, u64)>, extra: &[String]) -> String {
-    let moves = moves(extra);
+    let moves = has_kaslr(extra);
     let standard =
         [CONSOLE, LAYOUT, TIME, CPUS, LEAN].concat().into_iter().filter(|word| !(moves && *word == NO_KASLR));
     let window = window.map(|(Gpa(at), bytes)| format!("{WINDOW_PARAMETER}{at:#x},{bytes}"));

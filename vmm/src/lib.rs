@@ -37,7 +37,7 @@ pub mod tcg;
 mod window;
 
 pub use capabilities::Capabilities;
-pub use command_line::{command_line, moves};
+pub use command_line::{command_line, has_kaslr};
 pub use error::{MachineError, StartError};
 pub use exit::Exit;
 pub use host_time::HostTime;

@@ -72,9 +72,9 @@ awk -v own="$own_median" -v bare="$bare_median" -v runs="$runs" 'BEGIN {
 bench/starts.sh
 bench/attached.sh
 bench/clones.sh
-KTSTR_KERNEL=$BENCH_KERNEL tools/cargo/tests/monitor/costs --ignored --nocapture | grep -E '^(opening|sample)'
+KTSTR_KERNEL=$BENCH_KERNEL tools/cargo/measurements/monitor/costs --ignored --nocapture | grep -E '^(opening|sample|100 samples)'
 if [[ -w /dev/kvm ]]; then
-  tools/cargo/tests/vmm/costs --ignored --nocapture | grep '^KVM'
+  tools/cargo/measurements/vmm/costs --ignored --nocapture | grep '^KVM'
 else
   echo 'KVM                       not here'
 fi

@@ -42,8 +42,8 @@ impl Domains {
         let Some(span) = kernel.btf().find("sched_domain").and_then(|id| kernel.btf().size(id)) else {
             return Ok(None);
         };
-        let domain = domain.span().up_to(span + 8 * kernel.cpus().div_ceil(64) as u64);
-        Ok(Some(Self { sd: rq.span(), first, numbers, domain, span }))
+        domain.bytes(span, 8 * kernel.cpus().div_ceil(64) as u64);
+        Ok(Some(Self { sd: rq.span(), first, numbers, domain: domain.span(), span }))
     }
 
     /// The domains of each of `cpus`, the smallest first: one level of all of them at once. They may be taken down meanwhile, when CPUs come

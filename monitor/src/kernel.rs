@@ -206,6 +206,14 @@ impl Kernel {
         Ok(self.memory.read_many(&mut located)?)
     }
 
+    /// Fills `into` with the same `pieces` of each of `objects`, if memory has a cheap way ([`Memory::gather`]); whether it has.
+    pub(crate) fn gather(&self, objects: &[Gva], pieces: &[Range<usize>], into: &mut [u8]) -> bool {
+        let bytes = pieces.last().map_or(0, |last| last.end as u64);
+        let physical = |at: &Gva| self.locate(*at).ok()?.filter(|(_, left)| *left >= bytes).map(|(at, _)| at);
+        let located: Option<Vec<Gpa>> = objects.iter().map(physical).collect();
+        located.is_some_and(|objects| self.memory.gather(&objects, pieces, into))
+    }
+
     /// The word at `at`.
     ///
     /// # Errors

@@ -159,7 +159,9 @@ impl Scx {
         let mut contents = vec![0; bytes * kernel.cpus()];
         let places = (0..kernel.cpus()).map(|cpu| Ok(kernel.of_cpu(pointer, cpu)?.plus(self.per_cpu_offset)));
         let places = places.collect::<Result<Vec<_>, ReadError>>()?;
-        kernel.read_many(places.into_iter().zip(contents.chunks_mut(bytes)))?;
+        if !kernel.gather(&places, std::slice::from_ref(&(0..bytes)), &mut contents) {
+            kernel.read_many(places.into_iter().zip(contents.chunks_mut(bytes)))?;
+        }
         let mut sums: Vec<(&str, i64)> = self.event_names().map(|name| (name, 0)).collect();
         for content in contents.chunks(bytes) {
             for ((_, sum), Member { field: Field { offset, shape, .. }, .. }) in sums.iter_mut().zip(&self.events) {

@@ -1,6 +1,7 @@
 //! Guest-physical memory, as a machine, a save or a test gives it.
 
 use ktstr_vmm::{Gpa, GuestMemory, MemoryError};
+use std::ops::Range;
 
 /// Bytes at guest-physical addresses. What is read while a guest runs may be torn.
 pub trait Memory: Send + Sync {
@@ -26,6 +27,12 @@ pub trait Memory: Send + Sync {
         parts.iter_mut().try_for_each(|(at, into)| self.read(*at, into))
     }
 
+    /// Fills `into` with the same `pieces` of each of `objects`, those of one object behind each other, if it has a way for that which is cheaper
+    /// than to read all of each; whether it has.
+    fn gather(&self, _objects: &[Gpa], _pieces: &[Range<usize>], _into: &mut [u8]) -> bool {
+        false
+    }
+
     /// Where there is memory, as start and bytes.
     fn ranges(&self) -> Vec<(Gpa, u64)>;
 }
@@ -41,6 +48,10 @@ impl Memory for GuestMemory {
 
     fn read_many(&self, parts: &mut [(Gpa, &mut [u8])]) -> Result<(), MemoryError> {
         Self::read_many(self, parts)
+    }
+
+    fn gather(&self, objects: &[Gpa], pieces: &[Range<usize>], into: &mut [u8]) -> bool {
+        Self::gather(self, objects, pieces, into)
     }
 
     fn ranges(&self) -> Vec<(Gpa, u64)> {

@@ -144,6 +144,10 @@ impl Tasks {
     /// The kernel lacks what every kernel has.
     pub fn of(kernel: &Kernel) -> Result<Self, ReadError> {
         let mut task = Layout::new(kernel.btf(), "task_struct");
+        let mask_words = kernel.cpus().div_ceil(64);
+        // Of a mask for as many CPUs as a kernel may have.
+        let allowed = kernel.btf().field("task_struct", "cpus_mask")?.offset;
+        task.bytes(allowed, 8 * mask_words as u64);
         Ok(Self {
             init_task: kernel.symbol("init_task")?,
             thread_head: kernel.btf().field("signal_struct", "thread_head")?.offset,
@@ -151,8 +155,8 @@ impl Tasks {
             threads: task.fields(["thread_node.next", "thread_node.prev"])?,
             signal: task.field("signal")?,
             comm: task.field("comm")?,
-            allowed: task.field("cpus_mask")?.offset,
-            mask_words: kernel.cpus().div_ceil(64),
+            allowed,
+            mask_words,
             numbers: task.fields(NUMBERS)?,
             frozen: present(task.fields(["frozen", "jobctl"]))?,
             throttled: present(task.field("throttled"))?,

@@ -1,13 +1,17 @@
 //! What looking at a kernel costs (`--ignored --nocapture`, a part of `//bench`): a real kernel's image, opened; and samples of machines that never
 //! ran, with that kernel's types at that kernel's places, so that there can be as many CPUs as are wanted.
 //!
-//! `KTSTR_KERNEL` names the kernel. Memory is read as that of a machine which started from a save: through a process.
+//! `KTSTR_KERNEL` names the kernel. Memory is read in both ways that there are.
 
 use ktstr_model::{MonitorSpec, Nanos};
 use ktstr_monitor::{Address, Image, Memory, Sampler};
 use ktstr_vmm::kvm::fuzzing;
 use ktstr_vmm::{Gpa, GuestMemory, MemoryError};
+use rustix::fs::{fcntl_add_seals, memfd_create, MemfdFlags, SealFlags};
 use rustix::time::{clock_gettime, ClockId};
+use std::fs::File;
+use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
@@ -174,12 +178,28 @@ impl Machine {
         }
     }
 
-    /// Read through this process.
-    fn opened(&self) -> Arc<Counted> {
-        let memory =
-            fuzzing::own_memory(&[(0, self.memory.len() as u64, self.memory.as_ptr() as u64)]).expect("reads itself");
+    fn opened(&self, how: How) -> Arc<Counted> {
+        let bytes = self.memory.len() as u64;
+        let memory = match how {
+            How::Process => fuzzing::own_memory(&[(0, bytes, self.memory.as_ptr() as u64)]).expect("reads itself"),
+            How::Mapped => {
+                let mut file = File::from(memfd_create("memory", MemfdFlags::ALLOW_SEALING).expect("a file"));
+                file.write_all(&self.memory).expect("writes");
+                fcntl_add_seals(&file, SealFlags::SHRINK).expect("seals");
+                fuzzing::memory(file, &[(0, bytes, 0)])
+            }
+        };
         Arc::new(Counted { memory, reads: AtomicU64::new(0), bytes: AtomicU64::new(0) })
     }
+}
+
+/// How memory is read.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// As that of a machine that was booted.
+    Mapped,
+    /// As that of one that started from a save.
+    Process,
 }
 
 fn task_at(task: u64) -> u64 {
@@ -204,6 +224,13 @@ impl Memory for Counted {
         self.reads.fetch_add(1, Relaxed);
         self.bytes.fetch_add(parts.iter().map(|(_, into)| into.len() as u64).sum(), Relaxed);
         self.memory.read_many(parts)
+    }
+
+    fn gather(&self, objects: &[Gpa], pieces: &[Range<usize>], into: &mut [u8]) -> bool {
+        let is_gathered = self.memory.gather(objects, pieces, into);
+        self.reads.fetch_add(u64::from(is_gathered), Relaxed);
+        self.bytes.fetch_add(if is_gathered { into.len() as u64 } else { 0 }, Relaxed);
+        is_gathered
     }
 
     fn ranges(&self) -> Vec<(Gpa, u64)> {
@@ -233,7 +260,7 @@ fn samples() {
     let image = Arc::new(Image::open(kernel).expect("is a kernel"));
     let machine = Machine::new(image.clone(), 64);
     let opening = best(|| drop(Image::open(kernel)));
-    let finding = best(|| drop(Sampler::open(image.clone(), machine.opened(), &MonitorSpec::default())));
+    let finding = best(|| drop(Sampler::open(image.clone(), machine.opened(How::Process), &MonitorSpec::default())));
     println!(
         "opening a kernel          {:5.1} ms  (its image {:.1}, finding it {finding:.0} µs; at most 30)",
         (opening + finding) / 1e3,
@@ -241,28 +268,39 @@ fn samples() {
     );
     for cpus in [4, 64, 252] {
         let machine = Machine::new(image.clone(), cpus);
-        for (what, tasks) in [("CPUs", Nanos(u64::MAX)), ("CPUs, 200 tasks", Nanos(1))] {
-            let memory = machine.opened();
-            let spec = MonitorSpec { tasks, ..MonitorSpec::default() };
-            let mut sampler = Sampler::open(image.clone(), memory.clone(), &spec).expect("is there");
-            // The first one looks at tasks in any case.
-            let mut counter = 0;
-            let mut sample = || {
-                counter += 1;
-                sampler.sample(Some(counter)).expect("is there").1
-            };
-            drop(sample());
-            let counts = || (memory.reads.load(Relaxed), memory.bytes.load(Relaxed));
-            let before = counts();
-            let seen = sample();
-            let (reads, bytes) = (counts().0 - before.0, counts().1 - before.1);
-            assert_eq!((seen.cpus.len() as u64, seen.torn), (cpus, 0));
-            assert_eq!(seen.tasks.is_some(), tasks == Nanos(1));
-            assert_eq!(seen.scx.expect("is on").dsqs.len() as u64, QUEUES + 1);
-            let sampled = best(|| drop(sample()));
-            let mut plain = vec![0; bytes as usize];
-            let read = best(|| memory.memory.read(Gpa(CPUS_AT), &mut plain).expect("reads"));
-            println!("sample / read, {cpus:3} {what:16} {:5.2}  ({sampled:.1} µs / {read:.1} µs for {bytes} bytes, with {reads} reads)", sampled / read);
+        for how in [How::Mapped, How::Process] {
+            // Without tasks, and with.
+            let [few, all] = [Nanos(u64::MAX), Nanos(1)].map(|tasks| sampled(&image, &machine, how, cpus, tasks));
+            let percent = (90.0 * few + 10.0 * all) / 1e4;
+            let most = if cpus == 64 { " (at most 1)" } else { "" };
+            println!("{:42} {percent:5.2} % of a core{most}", format!("100 samples a second, tasks in 10, {how:?}"));
         }
     }
+}
+
+/// CPU time of a sample in microseconds; says what it reads.
+fn sampled(image: &Arc<Image>, machine: &Machine, how: How, cpus: u64, tasks: Nanos) -> f64 {
+    let memory = machine.opened(how);
+    let spec = MonitorSpec { tasks, ..MonitorSpec::default() };
+    let mut sampler = Sampler::open(image.clone(), memory.clone(), &spec).expect("is there");
+    // The first one looks at tasks in any case.
+    let mut counter = 0;
+    let mut sample = || {
+        counter += 1;
+        sampler.sample(Some(counter)).expect("is there").1
+    };
+    drop(sample());
+    let counts = || (memory.reads.load(Relaxed), memory.bytes.load(Relaxed));
+    let before = counts();
+    let seen = sample();
+    let (reads, bytes) = (counts().0 - before.0, counts().1 - before.1);
+    assert_eq!((seen.cpus.len() as u64, seen.torn), (cpus, 0));
+    assert_eq!(seen.tasks.is_some(), tasks == Nanos(1));
+    assert_eq!(seen.scx.expect("is on").dsqs.len() as u64, QUEUES + 1);
+    let sampled = best(|| drop(sample()));
+    let mut plain = vec![0; bytes as usize];
+    let read = best(|| memory.memory.read(Gpa(CPUS_AT), &mut plain).expect("reads"));
+    let what = format!("{cpus} CPUs{}, {how:?}", if tasks == Nanos(1) { " and 200 tasks" } else { "" });
+    println!("sample of {what:32} {sampled:6.1} us  (reading {bytes} bytes {read:.1} us; {reads} reads)");
+    sampled
 }

@@ -1,15 +1,20 @@
 //! Guest memory, read from outside at guest-physical addresses.
 //!
-//! RAM lies in files that the back end shares with the guest (`memfd`), so a read is one `pread` and nothing in the guest notices. What
+//! RAM of a machine that was booted lies in files that the back end shares with the guest (`memfd`). They are mapped here too, so that a read is a copy,
+//! and nothing in the guest notices; they are sealed, since one that shrank would end this process. What
 //! is private to a process is read and written through its `/proc/PID/mem`, many places with one call; what is written stays there and never comes into
 //! the save that the machine started from. What is read while the machine runs may be torn: it is data of a running kernel. A write is one `pwrite`.
 
 use crate::process_memory;
+use rustix::fs::SealFlags;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use vm_memory::mmap::MmapRegionBuilder;
+use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
 
 /// A guest-physical address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,15 +64,44 @@ pub(crate) struct Segment {
     pub(crate) bytes: u64,
     pub(crate) file: Arc<File>,
     pub(crate) offset: u64,
+    /// Its bytes, if they are mapped here.
+    mapping: Option<Arc<MmapRegion>>,
     /// What has to stay mapped for the file to have these bytes.
-    pub(crate) _mapping: Option<Arc<dyn fmt::Debug + Send + Sync>>,
+    _held: Option<Arc<dyn fmt::Debug + Send + Sync>>,
 }
 
 impl Segment {
+    /// A stretch that lies in `file` from `offset` on. A file that cannot shrink is mapped here: another one could end this process.
+    pub(crate) fn new(start: Gpa, bytes: u64, file: Arc<File>, offset: u64) -> Self {
+        let is_sealed = rustix::fs::fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
+        let map = || {
+            let mapping = MmapRegionBuilder::new(usize::try_from(bytes).ok()?)
+                .with_file_offset(FileOffset::from_arc(file.clone(), offset))
+                .with_mmap_prot(libc::PROT_READ)
+                .with_mmap_flags(libc::MAP_SHARED | libc::MAP_NORESERVE);
+            mapping.build().map(Arc::new).ok()
+        };
+        let mapping = is_sealed.then(map).flatten();
+        Self { start, bytes, file, offset, mapping, _held: None }
+    }
+
+    /// The same one, with what has to stay mapped for its file to have these bytes.
+    pub(crate) fn holding(self, mapped: Arc<dyn fmt::Debug + Send + Sync>) -> Self {
+        Self { _held: Some(mapped), ..self }
+    }
+
     /// Offset in the file and bytes from there to the end of the segment, if `at` lies in it.
     fn locate(&self, at: Gpa) -> Option<(u64, u64)> {
         let within = at.0.checked_sub(self.start.0).filter(|within| *within < self.bytes)?;
         Some((self.offset + within, self.bytes - within))
+    }
+
+    /// Copies the bytes from `at` on; whether they are all mapped here.
+    fn copy(&self, at: Gpa, into: &mut [u8]) -> bool {
+        let within = at.0.checked_sub(self.start.0).map(|within| within as usize);
+        let bytes =
+            self.mapping.as_ref().zip(within).and_then(|(mapping, within)| mapping.get_slice(within, into.len()).ok());
+        bytes.map(|bytes| bytes.copy_to(into)).is_some()
     }
 }
 
@@ -94,6 +128,9 @@ impl GuestMemory {
     /// # Errors
     /// A part of the range is not memory, or the host cannot read it; `into` is then partly filled.
     pub fn read(&self, start: Gpa, into: &mut [u8]) -> Result<(), MemoryError> {
+        if self.copy(start, into) {
+            return Ok(());
+        }
         let mut rest = into;
         let bytes = rest.len();
         self.for_each_part(start, bytes, |file, offset, length, at| {
@@ -113,6 +150,21 @@ impl GuestMemory {
             let (now, later) = rest.split_at(length);
             rest = later;
             file.write_all_at(now, offset).map_err(|source| MemoryError::Host { doing: "write", at, source })
+        })
+    }
+
+    fn copy(&self, at: Gpa, into: &mut [u8]) -> bool {
+        self.segments.iter().any(|segment| segment.copy(at, into))
+    }
+
+    /// Fills `into` with the same `pieces` of each of `objects`, those of one object behind each other, if all of them are mapped here. Otherwise
+    /// this is false, and `into` is of no use.
+    pub fn gather(&self, objects: &[Gpa], pieces: &[Range<usize>], into: &mut [u8]) -> bool {
+        let mut rest = into;
+        objects.iter().flat_map(|object| pieces.iter().map(move |piece| (object, piece))).all(|(object, piece)| {
+            let Some((now, later)) = std::mem::take(&mut rest).split_at_mut_checked(piece.len()) else { return false };
+            rest = later;
+            self.copy(Gpa(object.0.saturating_add(piece.start as u64)), now)
         })
     }
 
@@ -189,8 +241,7 @@ mod tests {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(b"efghABCD").expect("writes");
         let file = Arc::new(file);
-        let segment =
-            |start, offset| Segment { start: Gpa(start), bytes: 4, file: file.clone(), offset, _mapping: None };
+        let segment = |start, offset| Segment::new(Gpa(start), 4, file.clone(), offset);
         GuestMemory::new(vec![segment(0x1000, 4), segment(0x1004, 0)])
     }
 
@@ -214,12 +265,41 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_shrink_is_read_where_it_is_mapped() {
+        let flags = rustix::fs::MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(rustix::fs::memfd_create("memory", flags).expect("a file"));
+        file.write_all(&[b'a'; 4096]).expect("writes");
+        file.write_all(b"0123456789").expect("writes");
+        file.set_len(8192).expect("grows");
+        let pieces = [0..2, 5..6];
+        let gathered = |file: &File, last| {
+            let file = Arc::new(file.try_clone().expect("clones"));
+            let memory = GuestMemory::new(vec![Segment::new(Gpa(0x1000), 4096, file, 4096)]);
+            let mut into = [0; 6];
+            memory.gather(&[Gpa(0x1001), Gpa(last)], &pieces, &mut into).then_some(into)
+        };
+        assert_eq!(gathered(&file, 0x1004), None, "it is not sealed");
+        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK).expect("seals");
+        assert_eq!(gathered(&file, 0x1004), Some(*b"126459"));
+        assert_eq!(gathered(&file, 0x1ffb), None, "it ends behind the end");
+        assert_eq!(gathered(&file, 0xfff), None, "it begins before the beginning");
+        assert_eq!(gathered(&file, u64::MAX), None);
+        // What is written arrives there.
+        let file = Arc::new(file);
+        let memory = GuestMemory::new(vec![Segment::new(Gpa(0x1000), 4096, file, 4096)]);
+        memory.write(Gpa(0x1002), b"!?").expect("writes");
+        let mut seen = [0; 4];
+        memory.read(Gpa(0x1001), &mut seen).expect("reads");
+        assert_eq!(&seen, b"1!?4");
+    }
+
+    #[test]
     fn many_reads_are_as_one_each() {
         let content = b"0123456789abcdef".to_vec();
         let own = Arc::new(File::open("/proc/self/mem").expect("opens"));
         let mut segments = memory().segments.to_vec();
         let (offset, file) = (content.as_ptr() as u64, own.clone());
-        segments.push(Segment { start: Gpa(0x2000), bytes: 16, file, offset, _mapping: None });
+        segments.push(Segment::new(Gpa(0x2000), 16, file, offset));
         let memory = GuestMemory::new(segments).of_process(std::process::id(), own);
         // All in the process; one of them elsewhere; one beyond the end.
         for (other, expected) in [(0x2009, Some(b"9ab")), (0x1000, Some(b"ABC")), (0x200e, None)] {
@@ -229,7 +309,7 @@ mod tests {
         }
         // Another process may have the number by now.
         let gone = tempfile::tempfile().map(Arc::new).expect("a file");
-        let segment = Segment { start: Gpa(0), bytes: 4, file: gone.clone(), offset, _mapping: None };
+        let segment = Segment::new(Gpa(0), 4, gone.clone(), offset);
         let memory = GuestMemory::new(vec![segment]).of_process(std::process::id(), gone);
         assert!(memory.read_many(&mut [(Gpa(0), &mut [0; 4])]).is_err());
     }

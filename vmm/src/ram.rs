@@ -7,7 +7,7 @@ use crate::window::OpenWindow;
 use crate::{GuestMemory, MachineSpec, SavedError, Start, StartError};
 use ktstr_model::placement::HUGE_PAGE;
 use ktstr_model::{Mebibytes, Topology};
-use rustix::fs::{FallocateFlags, MemfdFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -17,9 +17,9 @@ use std::sync::Arc;
 /// RAM that goes with the machine.
 pub(crate) fn make(topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
     let make = |bytes: u64| -> io::Result<Arc<File>> {
-        let file = File::from(rustix::fs::memfd_create("ram", MemfdFlags::CLOEXEC)?);
+        let file = File::from(rustix::fs::memfd_create("ram", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
         file.set_len(bytes)?;
-        Ok(Arc::new(file))
+        sealed(file)
     };
     let host = |source| StartError::Host { doing: "make the machine's memory", source };
     memory_map::node_bytes(topology).into_iter().map(make).collect::<io::Result<_>>().map_err(host)
@@ -28,16 +28,22 @@ pub(crate) fn make(topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
 /// As [`make`], of huge pages that nobody can take away any more: a pool that is empty is an error here and not a fault of a guest.
 pub(crate) fn make_huge(topology: &Topology) -> Result<Vec<Arc<File>>, StartError> {
     let make = |bytes: u64| -> io::Result<Arc<File>> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
         let file = File::from(rustix::fs::memfd_create("ram", flags)?);
         file.set_len(bytes)?;
         rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
-        Ok(Arc::new(file))
+        sealed(file)
     };
     let Mebibytes(page) = HUGE_PAGE;
     let (needed, free) = (topology.memory().0 / page, free_huge_pages());
     let refused = |source| StartError::HugePages { needed, free, source };
     memory_map::node_bytes(topology).into_iter().map(make).collect::<io::Result<_>>().map_err(refused)
+}
+
+/// A file that nobody can make shorter.
+fn sealed(file: File) -> io::Result<Arc<File>> {
+    rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK)?;
+    Ok(Arc::new(file))
 }
 
 /// Documentation/admin-guide/mm/hugetlbpage.rst: those that are free and that nobody has reserved.
@@ -116,13 +122,7 @@ pub(crate) fn guest_memory(topology: &Topology, ram: &[(Arc<File>, u64)], window
     let mut segments: Vec<Segment> = ranges
         .filter_map(|range| {
             let (file, from) = ram.get(range.node)?;
-            Some(Segment {
-                start: range.start,
-                bytes: range.bytes,
-                file: file.clone(),
-                offset: from + range.offset,
-                _mapping: None,
-            })
+            Some(Segment::new(range.start, range.bytes, file.clone(), from + range.offset))
         })
         .collect();
     segments.extend(window.map(OpenWindow::into_segment));

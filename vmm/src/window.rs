@@ -30,6 +30,6 @@ impl OpenWindow {
 
     /// As a part of the memory that is read from outside.
     pub(crate) fn into_segment(self) -> Segment {
-        Segment { start: self.at, bytes: self.bytes, file: Arc::new(self.file), offset: 0, _mapping: None }
+        Segment::new(self.at, self.bytes, Arc::new(self.file), 0)
     }
 }

@@ -58,13 +58,7 @@ pub fn read_state(directory: &Path) -> Result<(), StartError> {
 /// Memory of these segments: start, bytes, offset in `file`.
 pub fn memory(file: File, segments: &[(u64, u64, u64)]) -> GuestMemory {
     let file = Arc::new(file);
-    let segment = |(start, bytes, offset): &(u64, u64, u64)| Segment {
-        start: Gpa(*start),
-        bytes: *bytes,
-        file: file.clone(),
-        offset: *offset,
-        _mapping: None,
-    };
+    let segment = |(start, bytes, offset): &(u64, u64, u64)| Segment::new(Gpa(*start), *bytes, file.clone(), *offset);
     GuestMemory::new(segments.iter().map(segment).collect())
 }
 
@@ -74,12 +68,6 @@ pub fn memory(file: File, segments: &[(u64, u64, u64)]) -> GuestMemory {
 /// The host has no `/proc/self/mem`.
 pub fn own_memory(segments: &[(u64, u64, u64)]) -> io::Result<GuestMemory> {
     let own = Arc::new(File::open("/proc/self/mem")?);
-    let segment = |(start, bytes, offset): &(u64, u64, u64)| Segment {
-        start: Gpa(*start),
-        bytes: *bytes,
-        file: own.clone(),
-        offset: *offset,
-        _mapping: None,
-    };
+    let segment = |(start, bytes, offset): &(u64, u64, u64)| Segment::new(Gpa(*start), *bytes, own.clone(), *offset);
     Ok(GuestMemory::new(segments.iter().map(segment).collect()).of_process(std::process::id(), own.clone()))
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::host::refused;
+use crate::memory::Segment;
 use crate::memory_map::file_ranges;
 use crate::saved::for_each_page;
 use crate::window::OpenWindow;
@@ -80,13 +81,8 @@ impl Vm {
                 .get_host_address(GuestAddress(range.start.0))
                 .map_err(|error| unmapped(io::Error::other(error)))?;
             let mapping: Arc<dyn std::fmt::Debug + Send + Sync> = Arc::new(self.memory.clone());
-            segments.push(crate::memory::Segment {
-                start: range.start,
-                bytes: range.bytes,
-                file: own.clone(),
-                offset: at as u64,
-                _mapping: Some(mapping),
-            });
+            let segment = Segment::new(range.start, range.bytes, own.clone(), at as u64);
+            segments.push(segment.holding(mapping));
         }
         segments.extend(window.map(OpenWindow::into_segment));
         Ok(crate::GuestMemory::new(segments).of_process(std::process::id(), own))

@@ -98,6 +98,7 @@ fn value(run: &Run<'_>, metric: &Metric, sample: &Sample) -> Option<(i128, Optio
     let plain = |value: usize| Some((value as i128, None, String::new()));
     let of_cpu = |nr: u32, cpu: u32| Some((nr.into(), Some(cpu), String::new()));
     match metric {
+        Metric::NrRunning | Metric::IdleCpus | Metric::Imbalance | Metric::LocalDsqDepth if sample.unread > 0 => None,
         Metric::NrRunning | Metric::IdleCpus if sample.cpus.is_empty() => None,
         Metric::NrRunning => plain(sample.nr_running() as usize),
         Metric::IdleCpus => plain(sample.cpus.iter().filter(|cpu| cpu.curr == 0).count()),
@@ -164,6 +165,11 @@ pub(crate) fn why_none(run: &Run<'_>, metric: &Metric) -> NoData {
         Metric::DsqDepth if all().any(|(_, sample)| sample.scx.as_ref().is_some_and(|scx| scx.torn)) => {
             NoData::Unseen("the scheduler's queues could not be read".into())
         }
+        Metric::NrRunning | Metric::Imbalance | Metric::IdleCpus | Metric::LocalDsqDepth
+            if all().all(|(_, sample)| sample.unread > 0) =>
+        {
+            NoData::Unseen("in no sample could all CPUs on line be read".into())
+        }
         Metric::DsqDepth | Metric::LocalDsqDepth | Metric::Event(_) => {
             NoData::Unseen("no scheduler was attached when samples were taken".into())
         }
@@ -171,7 +177,7 @@ pub(crate) fn why_none(run: &Run<'_>, metric: &Metric) -> NoData {
         Metric::Series(name) => NoData::Unseen(why_no_series(run, name)),
         Metric::Waiting => NoData::Unseen(run.samples.why_no_look("no sample that looks at tasks was taken in a hold")),
         Metric::NrRunning | Metric::Imbalance | Metric::IdleCpus => {
-            NoData::Unseen("no sample has a CPU that could be read".into())
+            NoData::Unseen("no sample has a CPU".into())
         }
     }
 }

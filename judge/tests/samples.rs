@@ -153,6 +153,7 @@ fn idle_cpus_are_all_right_if_nobody_may_or_can_run_there() {
 
 #[test]
 fn what_cannot_be_known_is_unknown() {
+    const LOCAL: &str = r#"over_time={"bounded": {"metric": "local_dsq_depth", "high": 1}}"#;
     const NOT_ALL: &str = "no look saw all tasks: their list could not be read to its end";
     for (lines, check, expected) in [
         ("see 0ms..1s cpus=1,1", "work_conserving=50ms", "no sample that looks at tasks was taken in a hold"),
@@ -168,8 +169,10 @@ fn what_cannot_be_known_is_unknown() {
         (
             "see 0ms..1s off=0\nsee 0ms..1s off=1",
             r#"over_time={"settles": {"metric": "idle_cpus", "to": 0, "within": "1ms"}}"#,
-            "no sample has a CPU that could be read",
+            "no sample has a CPU",
         ),
+        ("see 0ms..1s cpus=0,9 unread=0", "max_imbalance=1:2", "in no sample could all CPUs on line be read"),
+        ("see 0ms..1s local=0,9 unread=0", LOCAL, "in no sample could all CPUs on line be read"),
         ("see 100ms task\nsee 100ms partial", "work_conserving=50ms", NOT_ALL),
         ("see 100ms task x pid=4 wait=2s\nsee 100ms partial", WAITING, NOT_ALL),
         (

@@ -12,6 +12,8 @@ use std::fmt;
 pub struct Sample {
     /// CPUs on line, in ascending order, without those that could not be read.
     pub cpus: Vec<CpuSample>,
+    /// How many could not be read: what is said of all CPUs is then not known.
+    pub unread: u32,
     /// sched_ext; none: the kernel has none, or one of before `scx_root`.
     pub scx: Option<ScxSample>,
     /// Tasks; none: this sample does not look at them.

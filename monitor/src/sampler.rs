@@ -152,9 +152,10 @@ impl Sampler {
         let clock = torn.keep(self.clock.monotonic(&self.kernel, counter));
         self.at = clock.map_or(self.at, |clock| GuestNanos(clock.at));
         let online = torn.keep(self.online()).unwrap_or_else(|| CpuSet::range(0, self.kernel.cpus() as u32));
-        let cpus: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
-        let runqueues = self.runqueues.read_many(&self.kernel, &cpus);
+        let wanted: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
+        let runqueues = self.runqueues.read_many(&self.kernel, &wanted);
         let runqueues: Vec<_> = runqueues.into_iter().filter_map(|rq| torn.keep(rq)).collect();
+        let unread = (wanted.len() - runqueues.len()) as u32;
         let now = self.now(clock, &runqueues);
         let scx = self.scx.as_ref().map(|scx| self.scx(scx, now, &mut torn));
         // Samples come a little early or late.
@@ -165,9 +166,10 @@ impl Sampler {
         let (series, unreadable, problems) = self.series.values(&self.kernel);
         self.problems.extend(problems);
         let cpus = runqueues.into_iter().map(cpu).collect();
+        let torn = torn.0 + unreadable;
         self.kernel
             .is_there()
-            .then_some((self.at, Sample { cpus, scx, tasks, domains, series, torn: torn.0 + unreadable }))
+            .then_some((self.at, Sample { cpus, unread, scx, tasks, domains, series, torn }))
     }
 
     fn online(&self) -> Result<CpuSet, ReadError> {

@@ -86,7 +86,7 @@ fn a_sample_has_the_cpus_on_line_and_what_the_kernel_lacks_is_said() {
     // A number that cannot be is left out and counted.
     guest.put(guest.machine.at("runqueues") + 0x2000, 0x7fff_ffff);
     let sample = guest.sample(1020);
-    assert_eq!((sample.cpus, sample.torn), (vec![], 1));
+    assert_eq!((sample.cpus, sample.unread, sample.torn), (vec![], 1, 1));
 }
 
 #[test]

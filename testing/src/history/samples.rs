@@ -93,6 +93,11 @@ fn see(reader: &mut Reader, at: u64, after: u64, what: &str) -> Option<()> {
                 let off: u32 = value.parse().ok()?;
                 sample.cpus.retain(|cpu| cpu.cpu != off);
             }
+            "unread" => {
+                let unread: u32 = value.parse().ok()?;
+                sample.cpus.retain(|cpu| cpu.cpu != unread);
+                sample.unread += 1;
+            }
             "clock" => {
                 let clock = value.parse::<Nanos>().ok()?.0;
                 sample.cpus.iter_mut().for_each(|cpu| cpu.clock = clock);

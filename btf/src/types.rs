@@ -121,6 +121,11 @@ impl Btf {
         Self::parse_on(bytes.into(), Some(base))
     }
 
+    /// Where BTF on top of this one goes on: the number of its first type, and the offset of its first string.
+    pub fn end(&self) -> (u32, u32) {
+        (self.first + self.starts.len() as u32, self.strings_before + self.strings.len() as u32)
+    }
+
     fn parse_on(bytes: Box<[u8]>, base: Option<Arc<Btf>>) -> Result<Self, BtfError> {
         if bytes.get(..3) != Some(&[0x9f, 0xeb, 1]) {
             return Err(BtfError::Header("it does not begin like one of version 1"));
@@ -133,8 +138,7 @@ impl Btf {
         };
         let cut = BtfError::Header("types or strings do not lie within it");
         let (types, strings) = part(1).zip(part(3)).ok_or(cut)?;
-        let first = base.as_ref().map_or(1, |base| base.first + base.starts.len() as u32);
-        let strings_before = base.as_ref().map_or(0, |base| base.strings_before + base.strings.len() as u32);
+        let (first, strings_before) = base.as_ref().map_or((1, 0), |base| base.end());
         let starts = Vec::with_capacity(types.len() / 20);
         let mut btf = Self { base, bytes, strings, starts, first, strings_before, names: HashMap::new() };
         btf.index(types)?;

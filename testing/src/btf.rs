@@ -23,8 +23,12 @@ impl Default for BtfWriter {
 impl BtfWriter {
     /// BTF on top of this one.
     pub fn split(&self) -> Self {
-        let strings_before = self.strings_before + self.strings.len() as u32;
-        Self { types: Vec::new(), strings: Vec::new(), next: self.next, strings_before }
+        Self::on_top((self.next, self.strings_before + self.strings.len() as u32))
+    }
+
+    /// BTF on top of one that ends there: the number of the first type, and the offset of the first string.
+    pub fn on_top((next, strings_before): (u32, u32)) -> Self {
+        Self { types: Vec::new(), strings: Vec::new(), next, strings_before }
     }
 
     fn add(&mut self, name: &str, kind: u32, flag: bool, entries: usize, words: &[u32]) -> u32 {
@@ -57,9 +61,9 @@ impl BtfWriter {
         self.add("", 2, false, 0, &[to])
     }
 
-    /// An array.
+    /// An array. Its index is of type 1, whatever that is: a kernel takes none without a type for it.
     pub fn array(&mut self, of: u32, count: u32) -> u32 {
-        self.add("", 3, false, 0, &[0, of, 0, count])
+        self.add("", 3, false, 0, &[0, of, 1, count])
     }
 
     /// A struct.

@@ -4,10 +4,12 @@ pub mod btf;
 pub mod elf;
 pub mod history;
 pub mod micro_guest;
+pub mod module;
 pub mod plain;
 pub mod sampled;
 
 pub use btf::BtfWriter;
 pub use micro_guest::MicroGuest;
+pub use module::{known_module, ModuleFacts};
 pub use plain::plain_case;
 pub use sampled::Sampled;

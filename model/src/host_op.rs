@@ -32,7 +32,7 @@ pub enum Variable {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KernelVariable {
-    /// Its symbol.
+    /// Its symbol, or `MODULE:SYMBOL`.
     pub symbol: String,
     /// Path to a number in it: `scx.nr_running`, `->exit_kind.counter`. Empty: the variable itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]

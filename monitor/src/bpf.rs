@@ -84,8 +84,7 @@ pub struct Maps {
     map: Span,
     name: Slot,
     numbers: [Slot; 7],
-    types: [Slot; 3],
-    types_span: Span,
+    types: Types,
     /// `elem_size` of an array, and where its values, or the pointers to them, begin.
     element_bytes: u64,
     values: u64,
@@ -98,6 +97,33 @@ pub struct Maps {
     key: u64,
 }
 
+/// `struct btf`: the types that a kernel has of an object or a module.
+#[derive(Debug)]
+pub(crate) struct Types {
+    numbers: [Slot; 3],
+    span: Span,
+}
+
+impl Types {
+    pub(crate) fn of(kernel: &Kernel) -> Result<Self, ReadError> {
+        let mut types = Layout::new(kernel.btf(), "btf");
+        Ok(Self { numbers: types.fields(["data", "data_size", "base_btf"])?, span: types.span() })
+    }
+
+    pub(crate) fn read(&self, kernel: &Kernel, at: Gva) -> Result<Btf, ReadError> {
+        let [data, size, base] = self.span.read(kernel, at)?.numbers(&self.numbers);
+        if size > BTF_BYTES_MAX {
+            return Err(ReadError::Absurd { what: "btf.data_size", seen: size, most: BTF_BYTES_MAX });
+        }
+        let mut bytes = vec![0; size as usize];
+        kernel.read(Gva(data), &mut bytes)?;
+        Ok(match base {
+            0 => Btf::parse(bytes),
+            _ => Btf::parse_split(bytes, kernel.image().btf().clone()),
+        }?)
+    }
+}
+
 impl Maps {
     /// Looks everything up once.
     ///
@@ -106,7 +132,6 @@ impl Maps {
     pub fn of(kernel: &Kernel) -> Result<Self, ReadError> {
         let btf = kernel.btf();
         let mut map = Layout::new(btf, "bpf_map");
-        let mut types = Layout::new(btf, "btf");
         let mut table = Layout::new(btf, "bpf_htab");
         let offset = |of: &str, path: &str| btf.field(of, path).map(|field| field.offset);
         let bucket = btf.find("bucket").and_then(|id| btf.size(id));
@@ -116,8 +141,7 @@ impl Maps {
             name: map.field("name")?,
             numbers: map.fields(NUMBERS)?,
             map: map.span(),
-            types: types.fields(["data", "data_size", "base_btf"])?,
-            types_span: types.span(),
+            types: Types::of(kernel)?,
             element_bytes: offset("bpf_array", "elem_size")?,
             values: offset("bpf_array", "value")?,
             pointers: offset("bpf_array", "pptrs")?,
@@ -154,18 +178,7 @@ impl Maps {
         if map.btf == Gva(0) {
             return Ok(None);
         }
-        let content = self.types_span.read(kernel, map.btf)?;
-        let [data, size, base] = content.numbers(&self.types);
-        if size > BTF_BYTES_MAX {
-            return Err(ReadError::Absurd { what: "btf.data_size", seen: size, most: BTF_BYTES_MAX });
-        }
-        let mut bytes = vec![0; size as usize];
-        kernel.read(Gva(data), &mut bytes)?;
-        let parsed = match base {
-            0 => Btf::parse(bytes),
-            _ => Btf::parse_split(bytes, kernel.image().btf().clone()),
-        };
-        Ok(Some(parsed?))
+        self.types.read(kernel, map.btf).map(Some)
     }
 
     /// Element `index` of an array.

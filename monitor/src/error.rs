@@ -49,8 +49,8 @@ pub enum ReadError {
     /// The kernel has no such field.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// The types of a BPF object cannot be used.
-    #[error("the types of a BPF object cannot be used")]
+    /// The types of a BPF object or a module cannot be used.
+    #[error("the types of a BPF object or a module cannot be used")]
     Types(#[from] BtfError),
     /// There is no such CPU.
     #[error("there is no CPU {cpu}: the kernel has {cpus}")]
@@ -72,6 +72,14 @@ pub enum ReadError {
         seen: u64,
         /// The most that can be.
         most: u64,
+    },
+    /// There is no such module.
+    #[error("module `{name}` is not loaded{}", hint(.near))]
+    NoModule {
+        /// Its name.
+        name: String,
+        /// Modules with names that are like it.
+        near: Vec<String>,
     },
     /// There is no such map.
     #[error("there is no BPF map `{name}`{}", hint(.near))]

@@ -8,6 +8,7 @@
 //! kernel        image + memory: virtual reads, symbols where they are, per-CPU variables
 //! object        a value by its path
 //! layout        several fields of one type with one read
+//! module        modules: symbols, addresses, types
 //! runqueue, task, scx, bpf, clock, domain, unwind   one subsystem each, with the kernel's own names
 //! map_variables a scheduler's variables by the names of maps and fields
 //! series        those that are sampled
@@ -31,6 +32,7 @@ mod kernel;
 mod layout;
 mod list;
 mod map_variables;
+mod module;
 mod object;
 mod ops;
 mod page_table;
@@ -55,6 +57,7 @@ pub use error::{KernelError, ReadError};
 pub use image::{Image, ImageError};
 pub use kernel::Kernel;
 pub use list::End;
+pub use module::{Module, Modules};
 pub use object::Object;
 pub use ops::check;
 pub use page_table::{Format, Gva, Mapping, AARCH64_16K, AARCH64_4K, AARCH64_64K, X86_64_4_LEVELS, X86_64_5_LEVELS};

@@ -5,14 +5,15 @@
 //! Sampler, HostOp ──carry_out──▶ HostOpResult
 //! ```
 //!
-//! Variables of the kernel are known from its image; those of a scheduler only when its maps are there.
+//! Variables of the kernel are known from its image; those of a scheduler only when its maps are there, and those of a module, `MODULE:SYMBOL` as
+//! the kernel's own kprobes have it, when that is loaded.
 
 use crate::error::ReadError;
 use crate::image::Image;
 use crate::kernel::Kernel;
 use crate::map_variables::MapVariables;
+use crate::module::Modules;
 use crate::object::has_room;
-use crate::page_table::Gva;
 use crate::sampler::Sampler;
 use crate::symbols::Address;
 use crate::Maps;
@@ -26,7 +27,10 @@ use ktstr_model::monitor::SeriesSpec;
 /// What is in the way, with names that are like the one that is not there.
 pub fn check(image: &Image, op: &HostOp) -> Result<(), ReadError> {
     let Variable::Kernel(variable) = &op.variable else { return Ok(()) };
-    let KernelVariable { symbol, cpu, .. } = variable;
+    let symbol = &variable.symbol;
+    if symbol.contains(':') {
+        return Ok(());
+    }
     let address = image.symbols().find(symbol).ok_or_else(|| no_symbol(image, symbol))?;
     let linked = |name| match image.symbols().find(name) {
         Some(Address::Linked(at)) => at,
@@ -37,12 +41,8 @@ pub fn check(image: &Image, op: &HostOp) -> Result<(), ReadError> {
         Address::Absolute(_) => true,
         Address::Linked(at) => (linked("__per_cpu_start")..linked("__per_cpu_end")).contains(&at),
     };
-    match (is_per_cpu, cpu) {
-        (true, None) => return Err(misfit(symbol, "each CPU has its own: name one with `cpu`")),
-        (false, Some(_)) => return Err(misfit(symbol, "there is one for all CPUs: leave `cpu` away")),
-        _ => {}
-    }
-    let field = field(image.btf(), variable)?;
+    has_cpu(is_per_cpu, variable)?;
+    let field = field(image.btf(), symbol, variable)?;
     let number = match op.access {
         Access::Read { expect } => expect.unwrap_or_default(),
         Access::Write(number) => number,
@@ -86,21 +86,35 @@ fn in_kernel(
     name: &str,
     access: Access,
 ) -> Result<HostOpResult, ReadError> {
-    let at = match variable.cpu {
-        Some(cpu) => kernel.per_cpu(&variable.symbol, cpu as usize)?,
-        None => kernel.symbol(&variable.symbol)?,
+    let (mut at, types, symbol) = match variable.symbol.split_once(':') {
+        Some((module, symbol)) => {
+            let modules = Modules::of(kernel)?;
+            let module = modules.find(kernel, module)?;
+            let at = modules.symbol(kernel, &module, symbol)?;
+            has_cpu(module.per_cpu.contains(&at.0), variable)?;
+            (at, modules.types(kernel, &module)?, symbol)
+        }
+        None => (kernel.symbol(&variable.symbol)?, None, variable.symbol.as_str()),
     };
-    let field = field(kernel.btf(), variable)?;
-    let object = object(kernel, at);
+    if let Some(cpu) = variable.cpu {
+        at = kernel.of_cpu(at, cpu as usize)?;
+    }
+    let btf = types.as_ref().unwrap_or(kernel.btf());
+    let field = field(btf, symbol, variable)?;
+    // What the type of the whole is does not matter any more: the field is known.
+    let object = kernel.object_of(btf, TypeId(0), at);
     match access {
         Access::Read { .. } => object.number(&field, name).map(HostOpResult::Read),
         Access::Write(number) => object.set(&field, name, number).map(|()| HostOpResult::Written),
     }
 }
 
-/// What the type of the whole is does not matter any more: the field is known.
-fn object(kernel: &Kernel, at: Gva) -> crate::Object<'_> {
-    kernel.object_of(kernel.btf(), TypeId(0), at)
+fn has_cpu(is_per_cpu: bool, variable: &KernelVariable) -> Result<(), ReadError> {
+    match (is_per_cpu, variable.cpu) {
+        (true, None) => Err(misfit(&variable.symbol, "each CPU has its own: name one with `cpu`")),
+        (false, Some(_)) => Err(misfit(&variable.symbol, "there is one for all CPUs: leave `cpu` away")),
+        _ => Ok(()),
+    }
 }
 
 fn no_symbol(image: &Image, symbol: &str) -> ReadError {
@@ -115,8 +129,8 @@ fn misfit(path: &str, problem: impl Into<String>) -> ReadError {
 }
 
 /// Where the number is, seen from the symbol.
-fn field(btf: &Btf, variable: &KernelVariable) -> Result<Field, ReadError> {
-    let KernelVariable { symbol, field: path, of_type, .. } = variable;
+fn field(btf: &Btf, symbol: &str, variable: &KernelVariable) -> Result<Field, ReadError> {
+    let KernelVariable { field: path, of_type, .. } = variable;
     let sizeless = || misfit(symbol, "its type has no size");
     let Some(of_type) = of_type else {
         let unknown = "the kernel does not say of which type it is: name that with `of_type`, as in C";

@@ -5,13 +5,14 @@
 //!                                          ORC entry of the instruction ──────┘
 //! ```
 //!
-//! The tables are ORC (Documentation/arch/x86/orc-unwinder.rst; arch/x86/kernel/unwind_orc.c). Code that they do not have, such as compiled BPF, has
-//! frame pointers. Nothing on the stack is believed: it is read as the rest of memory, and a walk has an end.
+//! The tables are ORC (Documentation/arch/x86/orc-unwinder.rst; arch/x86/kernel/unwind_orc.c): the image's, and each module's. Code that they do not have, such as
+//! compiled BPF, has frame pointers. Nothing on the stack is believed: it is read as the rest of memory, and a walk has an end.
 
 use crate::bpf_symbols::BpfSymbols;
 use crate::error::{if_there, ReadError};
 use crate::kernel::Kernel;
 use crate::layout::{Layout, Slot, Span};
+use crate::module::Modules;
 use crate::page_table::Gva;
 use ktstr_vmm::CpuRegisters;
 
@@ -83,17 +84,24 @@ pub struct Unwinder {
     task_sp: u64,
     switched_out: [u64; 2],
     bpf: Option<BpfSymbols>,
+    modules: Option<Modules>,
 }
 
 #[derive(Debug)]
 struct Tables {
-    ips: Gva,
-    entries: Gva,
-    count: u64,
+    image: Table,
     span: Span,
     slots: [Slot; 5],
     entry_bytes: u64,
     numbers: &'static Numbers,
+}
+
+/// Of the image, or of a module.
+#[derive(Debug, Clone, Copy)]
+struct Table {
+    ips: Gva,
+    entries: Gva,
+    count: u64,
 }
 
 impl Unwinder {
@@ -109,6 +117,7 @@ impl Unwinder {
             task_sp: offset("task_struct", "thread.sp")?,
             switched_out: [offset("inactive_task_frame", "bp")?, offset("inactive_task_frame", "ret_addr")?],
             bpf: if_there(BpfSymbols::of(kernel))?,
+            modules: if_there(Modules::of(kernel))?,
         })
     }
 
@@ -138,10 +147,20 @@ impl Unwinder {
         while let Some(now) = place.filter(|_| frames.len() < FRAMES_MAX) {
             let at = Gva(now.ip);
             let name = kernel.symbol_at(at).or_else(|| self.bpf.as_ref()?.around(kernel, at));
-            frames.push(Frame { at, name: name.map(|(name, offset)| format!("{name}+{offset:#x}")) });
+            let name = name.map(|(name, offset)| format!("{name}+{offset:#x}"));
+            frames.push(Frame { at, name: name.or_else(|| self.modules.as_ref()?.around(kernel, at)) });
             place = self.caller(kernel, now).filter(|caller| caller.ip != 0 && *caller != now);
         }
         frames
+    }
+
+    /// The one for an address; `None`: it is neither of the image nor of a module.
+    fn table(&self, kernel: &Kernel, tables: &Tables, at: Gva) -> Option<Table> {
+        if kernel.symbol_at(at).is_some() {
+            return Some(tables.image);
+        }
+        let [count, ips, entries] = self.modules.as_ref()?.orc(kernel, at)?;
+        Some(Table { ips: Gva(ips), entries: Gva(entries), count: count.min(ENTRIES_MAX) })
     }
 
     /// `None`: there is none, or it cannot be known.
@@ -149,7 +168,10 @@ impl Unwinder {
         // A call can be the last instruction of a function.
         let ip = if now.exact { now.ip } else { now.ip.wrapping_sub(1) };
         let (orc, numbers) = match &self.tables {
-            Some(tables) => (tables.entry(kernel, ip).ok()?, tables.numbers),
+            Some(tables) => {
+                let table = self.table(kernel, tables, Gva(ip));
+                (table.map(|table| tables.entry(kernel, table, ip)).transpose().ok()?.flatten(), tables.numbers)
+            }
             None => (None, &NUMBERINGS[0]),
         };
         let orc = orc.unwrap_or(frame_pointers(numbers));
@@ -193,16 +215,14 @@ impl Tables {
         let ips = kernel.symbol("__start_orc_unwind_ip")?;
         let bytes = kernel.symbol("__stop_orc_unwind_ip")?.0.saturating_sub(ips.0);
         let mut tables = Self {
-            ips,
-            entries: kernel.symbol("__start_orc_unwind")?,
-            count: (bytes / 4).min(ENTRIES_MAX),
+            image: Table { ips, entries: kernel.symbol("__start_orc_unwind")?, count: (bytes / 4).min(ENTRIES_MAX) },
             span: entry.span(),
             slots,
             entry_bytes: kernel.btf().find("orc_entry").and_then(|id| kernel.btf().size(id)).unwrap_or(6),
             numbers: &NUMBERINGS[0],
         };
         let begin = kernel.symbol(SOME_FUNCTION)?;
-        let sp = tables.entry(kernel, begin.0)?.map(|orc| orc.sp_reg);
+        let sp = tables.entry(kernel, tables.image, begin.0)?.map(|orc| orc.sp_reg);
         let numbers = NUMBERINGS.iter().find(|numbers| Some(numbers.sp) == sp);
         // Not an absence: it has no frame pointers instead.
         tables.numbers =
@@ -210,23 +230,24 @@ impl Tables {
         Ok(tables)
     }
 
-    /// The last entry that begins at or before `ip`; `None` for what is not of the kernel's image.
-    fn entry(&self, kernel: &Kernel, ip: u64) -> Result<Option<Orc>, ReadError> {
-        let (mut low, mut high) = (0, self.count);
+    /// The last entry of a table that begins at or before `ip`.
+    fn entry(&self, kernel: &Kernel, table: Table, ip: u64) -> Result<Option<Orc>, ReadError> {
+        let (mut low, mut high) = (0, table.count);
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.start(kernel, middle)? <= ip {
+            match table.start(kernel, middle)? <= ip {
                 true => low = middle + 1,
                 false => high = middle,
             }
         }
-        let index = low.checked_sub(1).filter(|_| kernel.symbol_at(Gva(ip)).is_some());
-        let Some(index) = index else { return Ok(None) };
-        let content = self.span.read(kernel, self.entries.plus(index * self.entry_bytes))?;
+        let Some(index) = low.checked_sub(1) else { return Ok(None) };
+        let content = self.span.read(kernel, table.entries.plus(index * self.entry_bytes))?;
         let [sp_offset, bp_offset, sp_reg, bp_reg, kind] = content.numbers(&self.slots);
         Ok(Some(Orc { sp_offset, bp_offset, sp_reg, bp_reg, kind }))
     }
+}
 
+impl Table {
     /// Where an entry begins: the table has distances from its own places.
     fn start(&self, kernel: &Kernel, index: u64) -> Result<u64, ReadError> {
         let at = self.ips.plus(index * 4);
@@ -238,6 +259,7 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::module::tests as modules;
     use crate::testkit::{direct, Machine, LINKED_AT, LOADED_AT};
     use ktstr_testing::BtfWriter;
 
@@ -263,7 +285,7 @@ mod tests {
         btf
     }
 
-    /// Names of the functions that led to one in `schedule`, with tables in which the stack pointer has the number `sp`.
+    /// Names of the functions that led to one in a module, with tables in which the stack pointer has the number `sp`.
     fn names(sp: u8) -> Result<Vec<String>, String> {
         let mut machine = Machine::new(LOADED_AT, 0);
         // Each entry is of a function: how far the stack pointer is from the caller's, and of what kind it is.
@@ -277,14 +299,19 @@ mod tests {
             machine.memory.write(ips + 4 * index, &distance.to_le_bytes());
             machine.memory.write(entries + 6 * index, &[offset, 0, 0, 0, sp, kind as u8]);
         }
+        let mut btf = types();
+        modules::add_types(&mut btf);
+        let module = modules::add_to(&mut machine);
+        machine.memory.write(modules::ORC + 0x40, &[8, 0, 0, 0, sp, CALL as u8]);
+        machine.memory.put(0x4ff8, TEXT + 0x104);
         machine.memory.put(0x5000, TEXT + 0x210);
         machine.memory.put(0x5010, TEXT + 0x308);
-        let kernel = machine.open(&types()).expect("is there");
+        let kernel = machine.open(&btf).expect("is there");
         let unwinder = Unwinder::of(&kernel).map_err(|error| error.to_string())?;
         let registers = CpuRegisters {
             cpu: 0,
-            rip: TEXT + 0x104,
-            rsp: direct(0x5000).0,
+            rip: module + 0x14,
+            rsp: direct(0x4ff8).0,
             rbp: 0,
             rflags: 0,
             cr0: 0,
@@ -300,7 +327,7 @@ mod tests {
 
     #[test]
     fn the_way_back_is_found_with_either_numbering_and_with_no_other() {
-        let way = ["schedule+0x4", "caller+0x10", "begin+0x8"].map(str::to_owned);
+        let way = ["work+0x4 [mine]", "schedule+0x4", "caller+0x10", "begin+0x8"].map(str::to_owned);
         assert_eq!(names(5), Ok(way.to_vec()));
         assert_eq!(names(3), Ok(way.to_vec()));
         let unknown = "the numbering of registers in the kernel's unwind tables is not one that is known here";

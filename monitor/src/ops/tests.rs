@@ -138,6 +138,13 @@ fn variables_of_the_kernel_are_read_and_written() {
     assert_eq!(error, "a pointer in `scx_root:struct scx_sched *->kind` is NULL");
     let error = carry_out("runqueues.nr_running@7", Access::Write(1)).expect_err("is not there");
     assert_eq!(error, "there is no CPU 7: the kernel has 2");
+    // What a module has is not known before.
+    let Variable::Kernel(mut variable) = kernel_variable("counter:u64") else { return };
+    variable.symbol = "mine:counter".into();
+    let read = Access::Read { expect: None };
+    check(kernel.image(), &op(Variable::Kernel(variable.clone()), read)).expect("may be");
+    let error = in_kernel(&kernel, &variable, "", read).expect_err("has none").to_string();
+    assert_eq!(error, "the kernel has no symbol `modules`");
 }
 
 fn map_variable(map: &str, field: &str, key: Option<u64>) -> SeriesSpec {
@@ -180,7 +187,8 @@ fn variables_of_maps_are_read_and_written() {
 fn memory_that_is_only_read_says_so() {
     let (machine, btf) = kernel();
     let kernel = machine.open(&btf).expect("is there");
-    let error = object(&kernel, kernel.symbol("counter").expect("is one"))
+    let error = kernel
+        .object_of(kernel.btf(), TypeId(0), kernel.symbol("counter").expect("is one"))
         .set(&btf_field(&kernel), "counter", 1)
         .expect_err("is only read");
     let source = std::error::Error::source(&error).expect("has one").to_string();

@@ -90,7 +90,7 @@ def _read_kernel(symbol, field = None, cpu = None, of_type = None, expect = None
     """Reads a variable of the kernel from the host, while the guest waits.
 
     Args:
-      symbol: its name, as in /proc/kallsyms
+      symbol: its name, as in /proc/kallsyms; `MODULE:SYMBOL` of one of a module
       field: path to a number in it, such as `"curr->pid"` or, behind a pointer, `"->exit_kind.counter"`; by default the variable itself
       cpu: whose it is, if each CPU has its own
       of_type: its type as in C, such as `"u64"` or `"struct scx_sched *"`; the kernel says it of variables that each CPU has

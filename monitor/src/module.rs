@@ -1,0 +1,203 @@
+//! Modules of a kernel (kernel/module/): their symbols, what lies at an address of theirs, and their types.
+//!
+//! ```text
+//! modules ──find──▶ Module ─┬─symbol──▶ Gva    struct mod_kallsyms
+//!                           └─types───▶ Btf    btf_modules: once it is loaded, `struct module` has none any more
+//! address ──around──▶ `name+0x12 [module]`     as the kernel writes it
+//! ```
+
+mod symbols;
+
+use crate::bpf::Types;
+use crate::error::{if_there, ReadError};
+use crate::kernel::Kernel;
+use crate::layout::{Content, Layout, Slot, Span};
+use crate::list::{walk, End};
+use crate::page_table::Gva;
+use ktstr_btf::{near, Btf, FieldError};
+use std::ops::Range;
+use std::sync::OnceLock;
+use symbols::{Symbols, Tables};
+
+/// Modules of one guest.
+const MODULES_MAX: usize = 1 << 10;
+/// `MOD_MEM_NUM_TYPES` is 7.
+const PARTS_MAX: usize = 16;
+/// Symbols and names of one module, or of all of them together: the largest drivers have 4 MiB.
+const SYMBOL_BYTES_MAX: u64 = 32 << 20;
+/// `enum module_state`: of what is neither this nor live (0), symbols and memory are not there yet, or not any more.
+const COMING: u64 = 1;
+/// Names that are looked at for those that are like one that is not there.
+const NEAR_MAX: usize = 1 << 14;
+/// A list that changes is read so often.
+const TRIES: usize = 3;
+
+/// A module, loaded or about to be.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// Its `struct module`.
+    pub at: Gva,
+    /// Its name.
+    pub name: String,
+    /// Text, data and so on.
+    parts: Vec<Range<u64>>,
+    /// What its per-CPU variables are called by; see [`Kernel::of_cpu`].
+    pub(crate) per_cpu: Range<u64>,
+    kallsyms: Gva,
+    /// Of its unwind table: number of entries, where they begin, and they themselves.
+    pub(crate) orc: [u64; 3],
+}
+
+/// Where everything is in a kernel's modules.
+#[derive(Debug)]
+pub struct Modules {
+    head: Gva,
+    links: [Slot; 2],
+    name: Slot,
+    state: Slot,
+    kallsyms: Slot,
+    per_cpu: [Slot; 2],
+    parts: Vec<[Slot; 2]>,
+    orc: Option<[Slot; 3]>,
+    span: Span,
+    tables: Tables,
+    /// All of them, once an address was asked for.
+    all: OnceLock<Vec<(Module, Symbols)>>,
+}
+
+impl Modules {
+    /// Looks everything up once.
+    ///
+    /// # Errors
+    /// The kernel has no modules, or lacks what every kernel with modules has.
+    pub fn of(kernel: &Kernel) -> Result<Self, ReadError> {
+        let mut module = Layout::new(kernel.btf(), "module");
+        let mut part = |index| module.fields([&format!("mem[{index}].base"), &format!("mem[{index}].size")]).ok();
+        Ok(Self {
+            head: kernel.symbol("modules")?,
+            parts: (0..PARTS_MAX).map_while(&mut part).collect(),
+            links: module.fields(["list.next", "list.prev"])?,
+            name: module.field("name")?,
+            state: module.field("state")?,
+            kallsyms: module.field("kallsyms")?,
+            per_cpu: module.fields(["percpu", "percpu_size"])?,
+            orc: module.fields(["arch.num_orcs", "arch.orc_unwind_ip", "arch.orc_unwind"]).ok(),
+            span: module.span(),
+            tables: Tables::of(kernel)?,
+            all: OnceLock::new(),
+        })
+    }
+
+    /// The module `name`.
+    ///
+    /// # Errors
+    /// There is none, with names that are like it, or the list cannot be read.
+    pub fn find(&self, kernel: &Kernel, name: &str) -> Result<Module, ReadError> {
+        for _ in 0..TRIES {
+            let mut all = Vec::new();
+            let end = self.walk(kernel, &mut all)?;
+            match all.iter().find(|module| module.name == name) {
+                Some(found) => return Ok(found.clone()),
+                None if end == End::Complete => {
+                    let near = near(name, all.iter().map(|module| module.name.as_str()));
+                    return Err(ReadError::NoModule { name: name.to_owned(), near });
+                }
+                None => {}
+            }
+        }
+        Err(ReadError::Torn("the list of modules"))
+    }
+
+    fn walk(&self, kernel: &Kernel, into: &mut Vec<Module>) -> Result<End, ReadError> {
+        walk(self.head, self.head, Gva(kernel.word(self.head)?), MODULES_MAX, |node| {
+            let at = node.minus(self.links[0].offset);
+            let content = self.span.read(kernel, at)?;
+            if content.number(&self.state) <= COMING {
+                into.push(self.module(at, &content));
+            }
+            Ok(content.links(&self.links))
+        })
+    }
+
+    fn module(&self, at: Gva, content: &Content) -> Module {
+        let range = |slots| {
+            let [base, bytes] = content.numbers(slots);
+            base..base.saturating_add(bytes)
+        };
+        Module {
+            at,
+            name: content.text(&self.name),
+            parts: self.parts.iter().map(range).collect(),
+            per_cpu: range(&self.per_cpu),
+            kallsyms: Gva(content.number(&self.kallsyms)),
+            orc: self.orc.as_ref().map(|slots| content.numbers(slots)).unwrap_or_default(),
+        }
+    }
+
+    /// Address of a symbol of a module.
+    ///
+    /// # Errors
+    /// It has no such symbol, with names that are like it, or they cannot be read.
+    pub fn symbol(&self, kernel: &Kernel, module: &Module, name: &str) -> Result<Gva, ReadError> {
+        let symbols = self.tables.read(kernel, module.kallsyms, &mut { SYMBOL_BYTES_MAX })?;
+        let absent = || {
+            let names: Vec<_> = symbols.names().take(NEAR_MAX).collect();
+            let near = near(name, names.iter().map(String::as_str));
+            let within = format!("module {}", module.name);
+            ReadError::Field(FieldError::Absent { path: name.into(), missing: name.into(), within, near })
+        };
+        symbols.find(name).ok_or_else(absent)
+    }
+
+    /// The types that a module describes, on top of the kernel's; `None`: it brought none.
+    ///
+    /// # Errors
+    /// They cannot be read, or are damaged.
+    pub fn types(&self, kernel: &Kernel, module: &Module) -> Result<Option<Btf>, ReadError> {
+        let Some(head) = if_there(kernel.symbol("btf_modules"))? else { return Ok(None) };
+        let mut layout = Layout::new(kernel.btf(), "btf_module");
+        let links = layout.fields(["list.next", "list.prev"])?;
+        let (numbers, span) = (layout.fields(["module", "btf"])?, layout.span());
+        let mut found = Gva(0);
+        walk(head, head, Gva(kernel.word(head)?), MODULES_MAX, |node| {
+            let content = span.read(kernel, node.minus(links[0].offset))?;
+            let [of, btf] = content.numbers(&numbers).map(Gva);
+            found = if of == module.at { btf } else { found };
+            Ok(content.links(&links))
+        })?;
+        if found == Gva(0) {
+            return Ok(None);
+        }
+        Types::of(kernel)?.read(kernel, found).map(Some)
+    }
+
+    /// Function or variable of a module that an address lies in, how far, and the module, as the kernel writes it. The list is read once.
+    pub fn around(&self, kernel: &Kernel, at: Gva) -> Option<String> {
+        let (module, symbols) = self.at(kernel, at)?;
+        let part = module.parts.iter().find(|part| part.contains(&at.0))?;
+        let (name, offset) = symbols.around(part, at)?;
+        Some(format!("{name}+{offset:#x} [{}]", module.name))
+    }
+
+    /// The unwind table of the module that an address lies in.
+    pub(crate) fn orc(&self, kernel: &Kernel, at: Gva) -> Option<[u64; 3]> {
+        self.at(kernel, at).map(|(module, _)| module.orc)
+    }
+
+    fn at(&self, kernel: &Kernel, at: Gva) -> Option<&(Module, Symbols)> {
+        let all = self.all.get_or_init(|| {
+            let (mut all, mut left) = (Vec::new(), SYMBOL_BYTES_MAX);
+            // What was found stands, whatever is behind it.
+            let _ = self.walk(kernel, &mut all);
+            let with_symbols = |module: Module| {
+                let symbols = self.tables.read(kernel, module.kallsyms, &mut left).unwrap_or_default();
+                (module, symbols)
+            };
+            all.into_iter().map(with_symbols).collect()
+        });
+        all.iter().find(|(module, _)| module.parts.iter().any(|part| part.contains(&at.0)))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

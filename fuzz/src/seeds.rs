@@ -74,6 +74,11 @@ fn seeds() {
         ("walkers/elements", walkers(2, &[(at(19), 0, direct(at(19)))])),
         ("walkers/keys", walkers(0, &[(at(15), 1, 0xffff | 8 << 32), (at(19), 0, direct(at(19)))])),
         ("walkers/cpus", walkers(0, &[(at(31), 0, 1024)])),
+        (
+            "walkers/module",
+            [&[0x80], [0, direct(0xb304), direct(0xb018), 0].map(u64::to_le_bytes).as_flattened()].concat(),
+        ),
+        ("walkers/module_symbols", walkers(2, &[(at(49), 17, 1 << 20)])),
         ("walkers/types", walkers(0, &[(at(22), 1, 16 << 20), (at(22), 2, 1)])),
     ];
     let root = ["fuzz/corpus", "corpus"].map(Path::new).into_iter().find(|root| root.is_dir()).expect("corpora");

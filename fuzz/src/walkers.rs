@@ -9,7 +9,7 @@ use ktstr_model::host_op::{Access, HostOp, KernelVariable, Variable};
 use ktstr_model::monitor::{OfAll, SeriesSpec};
 use ktstr_model::{MonitorSpec, Nanos};
 use ktstr_monitor::testkit::Fake;
-use ktstr_monitor::{dump, Clock, Gva, Image, Kernel, Maps, Memory, Runqueues, Sampler, Scx, Tasks, Unwinder};
+use ktstr_monitor::{dump, Clock, Gva, Image, Kernel, Maps, Memory, Modules, Runqueues, Sampler, Scx, Tasks, Unwinder};
 use ktstr_vmm::{CpuRegisters, Gpa, MemoryError};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -197,6 +197,12 @@ impl Opened {
                 let _ = scx.tasks(kernel, &dsq, 1000);
             }
         }
+        if let Ok(modules) = Modules::of(kernel) {
+            let _ = modules.around(kernel, Gva(registers.rip));
+            if let Ok(module) = modules.find(kernel, "module") {
+                let _ = (modules.symbol(kernel, &module, "wrk"), modules.types(kernel, &module));
+            }
+        }
         for map in maps.all(kernel).unwrap_or_default() {
             let _ = (maps.types(kernel, &map), maps.elements(kernel, &map), maps.element(kernel, &map, 1));
         }
@@ -248,8 +254,13 @@ fn both(variable: &Variable) -> [HostOp; 2] {
 }
 
 fn of_kernel() -> impl Iterator<Item = HostOp> {
-    let fields = [("runqueues", "nr_running", Some(1)), ("runqueues", "curr->scx.dsq->nr", Some(0))];
-    fields.into_iter().flat_map(|(symbol, field, cpu)| {
-        both(&Variable::Kernel(KernelVariable { symbol: symbol.into(), field: field.into(), of_type: None, cpu }))
+    let fields = [
+        ("runqueues", "nr_running", "rq", 1),
+        ("runqueues", "curr->scx.dsq->nr", "rq", 0),
+        ("module:each", "nr_running", "rq", 1),
+    ];
+    fields.into_iter().flat_map(|(symbol, field, of_type, cpu)| {
+        let (of_type, cpu) = (Some(of_type.to_owned()), Some(cpu));
+        both(&Variable::Kernel(KernelVariable { symbol: symbol.into(), field: field.into(), of_type, cpu }))
     })
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Where the image is: low, so that there is little memory.
 const TEXT_AT: u64 = 0x20_0000;
 /// Symbols, from the beginning of the image.
-const SYMBOLS: [(&str, u64); 11] = [
+const SYMBOLS: [(&str, u64); 13] = [
     ("scx_root", 0x12_0000),
     ("scx_enable_state_var", 0x12_0008),
     ("nr_node_ids", 0x12_0010),
@@ -17,6 +17,8 @@ const SYMBOLS: [(&str, u64); 11] = [
     ("__cpu_online_mask", 0x12_0020),
     ("bpf_kallsyms", 0x12_0030),
     ("tk_fast_mono", 0x12_0040),
+    ("modules", 0x12_0400),
+    ("btf_modules", 0x12_0410),
     ("__start_orc_unwind_ip", 0x13_0000),
     ("__stop_orc_unwind_ip", 0x13_0010),
     ("__start_orc_unwind", 0x13_0100),
@@ -59,6 +61,7 @@ const TYPES: u64 = 0x9840;
 const OBJECT: u64 = 0xa000;
 const CLOCK: u64 = 0x9900;
 const TSC: u64 = 0x9910;
+const MODULE: u64 = 0x9a00;
 const STACK: u64 = 0xb000;
 const CODE: u64 = 0xb200;
 /// A task and the other lists that it is on, from its beginning.
@@ -68,7 +71,7 @@ const IN_DSQ: u64 = 168;
 const OF_THREADS: u64 = 8;
 
 /// What an input may change: where such an object begins.
-pub(crate) const PLACES: [u64; 49] = [
+pub(crate) const PLACES: [u64; 50] = [
     FIRST,
     THREAD,
     OTHER,
@@ -120,6 +123,8 @@ pub(crate) const PLACES: [u64; 49] = [
     0xf000,
     0x1_0000,
     DOMAIN,
+    // With its symbols, and the place of its types.
+    MODULE,
 ];
 
 const fn text(offset: u64) -> u64 {
@@ -152,6 +157,7 @@ pub(super) fn kernel() -> (Arc<Image>, Fake) {
     maps(&mut put);
     clock(&mut put);
     stack(&mut put);
+    module(&mut put);
     for (at, name) in [(FIRST, "init"), (THREAD, "worker"), (OTHER, "kthreadd")] {
         memory.write(at + 88, name.as_bytes());
     }
@@ -159,6 +165,8 @@ pub(super) fn kernel() -> (Arc<Image>, Fake) {
         memory.write(at + 32, name.as_bytes());
     }
     memory.write(TSC, b"tsc");
+    memory.write(MODULE + 24, b"module");
+    memory.write(MODULE + 0x100, b"\0work\0each\0");
     memory.write(CODE + 32, b"bpf_prog_enqueue");
     let (object, _) = object();
     memory.write(OBJECT, &object);
@@ -288,4 +296,17 @@ fn stack(put: Put<'_>) {
     put(CODE, &[direct(0x2_0000), direct(0x2_1000)]);
     let head = (text(0x12_0030), LINKED_AT + 0x12_0030);
     ring(put, &[head, (CODE + 16, direct(CODE + 16))]);
+}
+
+/// Loaded: a function at 0xb300 with an entry of the image's unwind table, and a per-CPU variable.
+fn module(put: Put<'_>) {
+    let head = |offset: u64| (text(offset), LINKED_AT + offset);
+    ring(put, &[head(0x12_0400), (MODULE + 8, direct(MODULE + 8))]);
+    ring(put, &[head(0x12_0410), (MODULE + 0x140, direct(MODULE + 0x140))]);
+    put(MODULE + 40, &[direct(STACK + 0x300), 0x100, 0, 0, LINKED_AT + VALUES, 24, direct(MODULE + 0x80)]);
+    put(MODULE + 96, &[1, direct(MODULE + 0x120), LINKED_AT + 0x13_0100]);
+    put(MODULE + 0x80, &[direct(MODULE + 0xa0), 3, direct(MODULE + 0x100)]);
+    put(MODULE + 0xa0, &[0, 0, 0, 1 | 1 << 48, direct(STACK + 0x300), 16, 6 | 1 << 48, LINKED_AT + VALUES, 8]);
+    put(MODULE + 0x120, &[STACK + 0x300 - MODULE - 0x120]);
+    put(MODULE + 0x150, &[direct(MODULE), direct(TYPES)]);
 }

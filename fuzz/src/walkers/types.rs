@@ -31,7 +31,7 @@ impl Types {
 }
 
 /// Names, bytes and members of all structs, in the order in which they need each other.
-const STRUCTS: [(&str, u32, &str); 39] = [
+const STRUCTS: [(&str, u32, &str); 43] = [
     ("list_head", 16, "next ptr 0, prev ptr 8"),
     ("thread_info", 8, "cpu int 0"),
     ("thread_struct", 8, "sp u64 0"),
@@ -70,6 +70,10 @@ const STRUCTS: [(&str, u32, &str); 39] = [
     ("pt_regs", 24, "bp u64 0, ip u64 8, sp u64 16"),
     ("inactive_task_frame", 16, "bp u64 0, ret_addr u64 8"),
     ("orc_entry", 6, "sp_offset s16 0, bp_offset s16 2, sp_reg u16 4 4 0, bp_reg u16 4 4 4, type u16 4 3 8"),
+    ("module_memory", 16, "base ptr 0, size int 8"),
+    ("mod_arch_specific", 24, "num_orcs int 0, orc_unwind_ip ptr 8, orc_unwind ptr 16"),
+    ("mod_kallsyms", 24, "symtab ptr 0, num_symtab int 8, strtab ptr 16"),
+    ("btf_module", 32, "list list_head 0, module ptr 16, btf ptr 24"),
     ("bpf_ksym", 48, "start u64 0, end u64 8, lnode list_head 16, name text 32"),
 ];
 
@@ -91,5 +95,8 @@ pub(super) fn types() -> Vec<u8> {
     let bases = types.btf.array(types.of("tk_read_base"), 2);
     types.known.push(("bases", bases));
     types.add("tk_fast", 104, "seq seqcount_latch_t 0, base bases 8");
+    let parts = types.btf.array(types.of("module_memory"), 2);
+    types.known.push(("parts", parts));
+    types.add("module", 120, "state int 0, list list_head 8, name text 24, mem parts 40, percpu ptr 72, percpu_size int 80, kallsyms ptr 88, arch mod_arch_specific 96");
     types.btf.finish()
 }

@@ -42,6 +42,11 @@ fn stretches(step: &StepSamples<'_>, own: impl Fn(&CpuSample) -> u32) -> BTreeMa
     let mut open: BTreeMap<u32, Idle> = BTreeMap::new();
     for (at, sample) in &step.samples {
         let mut before = std::mem::take(&mut open);
+        if sample.unread > 0 {
+            // One that could not be read is looked at next time.
+            let is_unread = |cpu: &u32| sample.cpus.iter().all(|read| read.cpu != *cpu);
+            open.extend(before.iter().filter(|(cpu, _)| is_unread(cpu)).map(|(cpu, idle)| (*cpu, *idle)));
+        }
         for cpu in sample.cpus.iter().filter(|cpu| cpu.curr == 0) {
             let now = Idle { cpu: cpu.cpu, runs: cpu.runs, from: at.0, to: at.0, own: own(cpu) };
             let same = |idle: &Idle| idle.runs == now.runs && (idle.own > 0) == (now.own > 0);

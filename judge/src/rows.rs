@@ -7,6 +7,9 @@ use ktstr_model::sample::{dsq_name, DsqSample, Sample, ScxSample, SeriesValue};
 use ktstr_model::{GuestNanos, Metric};
 use std::collections::VecDeque;
 
+/// Why a number of all CPUs is not known.
+pub(crate) const UNREAD: &str = "where it counts, not all CPUs on line could be read";
+
 /// A value, and whose it is.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Point {
@@ -166,9 +169,9 @@ pub(crate) fn why_none(run: &Run<'_>, metric: &Metric) -> NoData {
             NoData::Unseen("the scheduler's queues could not be read".into())
         }
         Metric::NrRunning | Metric::Imbalance | Metric::IdleCpus | Metric::LocalDsqDepth
-            if all().all(|(_, sample)| sample.unread > 0) =>
+            if all().any(|(_, sample)| sample.unread > 0) =>
         {
-            NoData::Unseen("in no sample could all CPUs on line be read".into())
+            NoData::Unseen(UNREAD.into())
         }
         Metric::DsqDepth | Metric::LocalDsqDepth | Metric::Event(_) => {
             NoData::Unseen("no scheduler was attached when samples were taken".into())
@@ -176,9 +179,7 @@ pub(crate) fn why_none(run: &Run<'_>, metric: &Metric) -> NoData {
         Metric::Series(_) if run.samples.is_absent("maps") => run.samples.lacks("maps"),
         Metric::Series(name) => NoData::Unseen(why_no_series(run, name)),
         Metric::Waiting => NoData::Unseen(run.samples.why_no_look("no sample that looks at tasks was taken in a hold")),
-        Metric::NrRunning | Metric::Imbalance | Metric::IdleCpus => {
-            NoData::Unseen("no sample has a CPU".into())
-        }
+        Metric::NrRunning | Metric::Imbalance | Metric::IdleCpus => NoData::Unseen("no sample has a CPU".into()),
     }
 }
 

@@ -121,6 +121,8 @@ fn a_cpu_must_not_be_idle_while_a_task_waits_for_it() {
       CPU 1, step 0, at 2200ms
       the task may run on CPUs 0-1 and waited 160ms in all
     ");
+    let unread = found(&seen(&format!("{other}\nsee 150ms unread=1")), &["work_conserving=100ms"]);
+    assert_eq!(unread, found(&seen(other), &["work_conserving=100ms"]), "it is idle before and behind");
     let near = history("1n1l2c1t", &format!("a: cpu_spin x2\nhold 1s\n{other}"));
     insta::assert_snapshot!(found(&near, &["work_conserving=200ms"]), @r"
     pass work_conserving: CPU 1 was idle for 160ms while x (pid 40) waited on CPU 0 of the same LLC, no CPU idle for over 200ms while a task waits for it
@@ -154,6 +156,7 @@ fn idle_cpus_are_all_right_if_nobody_may_or_can_run_there() {
 #[test]
 fn what_cannot_be_known_is_unknown() {
     const LOCAL: &str = r#"over_time={"bounded": {"metric": "local_dsq_depth", "high": 1}}"#;
+    const UNREAD: &str = "where it counts, not all CPUs on line could be read";
     const NOT_ALL: &str = "no look saw all tasks: their list could not be read to its end";
     for (lines, check, expected) in [
         ("see 0ms..1s cpus=1,1", "work_conserving=50ms", "no sample that looks at tasks was taken in a hold"),
@@ -171,8 +174,9 @@ fn what_cannot_be_known_is_unknown() {
             r#"over_time={"settles": {"metric": "idle_cpus", "to": 0, "within": "1ms"}}"#,
             "no sample has a CPU",
         ),
-        ("see 0ms..1s cpus=0,9 unread=0", "max_imbalance=1:2", "in no sample could all CPUs on line be read"),
-        ("see 0ms..1s local=0,9 unread=0", LOCAL, "in no sample could all CPUs on line be read"),
+        ("see 0ms..1s cpus=0,9 unread=0", "max_imbalance=1:2", UNREAD),
+        ("see 0ms..500ms cpus=1,1\nsee 0ms..1s local=0,9 unread=0", LOCAL, UNREAD),
+        ("see 0ms..1s cpus=0,9 unread=0\nsee 100ms task", "work_conserving=50ms", UNREAD),
         ("see 100ms task\nsee 100ms partial", "work_conserving=50ms", NOT_ALL),
         ("see 100ms task x pid=4 wait=2s\nsee 100ms partial", WAITING, NOT_ALL),
         (

@@ -15,7 +15,7 @@ use crate::xarray::XArray;
 use ktstr_btf::{Btf, TypeId};
 use std::collections::BTreeSet;
 
-/// An object's types are not larger.
+/// Types of an object or a module are not larger.
 const BTF_BYTES_MAX: u64 = 4 << 20;
 /// Elements, or buckets, of one map that are looked at.
 pub(crate) const ELEMENTS_MAX: u64 = 1 << 16;

@@ -58,6 +58,8 @@ fn add_kernel(dump: &mut Dump, sampler: &Sampler, registers: &[CpuRegisters]) {
     let unwinder = dump.or_missing("backtraces", Unwinder::of(kernel));
     let way = |of| unwinder.as_ref().map(|unwinder| unwinder.cpu(kernel, of)).unwrap_or_default();
     dump.cpus = registers.iter().map(|of| cpu(of, way(of))).collect();
+    let problem = unwinder.as_ref().and_then(Unwinder::problem);
+    dump.missing.extend(problem.map(|error| format!("modules in backtraces: {error}")));
     if let Some(scx) = scx {
         dump.dsqs = dump.or_missing("dispatch queues", dsqs(kernel, scx, tasks, runqueues)).unwrap_or_default();
     }

@@ -14,7 +14,7 @@ use crate::kernel::Kernel;
 use crate::layout::{Content, Layout, Slot, Span};
 use crate::list::{walk, End};
 use crate::page_table::Gva;
-use ktstr_btf::{near, Btf, FieldError};
+use ktstr_btf::{near, present, Btf, FieldError};
 use std::ops::Range;
 use std::sync::OnceLock;
 use symbols::{Symbols, Tables};
@@ -31,9 +31,10 @@ const COMING: u64 = 1;
 const NEAR_MAX: usize = 1 << 14;
 /// A list that changes is read so often.
 const TRIES: usize = 3;
+const TORN: ReadError = ReadError::Torn("the list of modules");
 
 /// A module, loaded or about to be.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
     /// Its `struct module`.
     pub at: Gva,
@@ -62,7 +63,14 @@ pub struct Modules {
     span: Span,
     tables: Tables,
     /// All of them, once an address was asked for.
-    all: OnceLock<Vec<(Module, Symbols)>>,
+    all: OnceLock<All>,
+}
+
+#[derive(Debug)]
+struct All {
+    modules: Vec<(Module, Symbols)>,
+    /// Why some are missing, or their symbols.
+    problem: Option<ReadError>,
 }
 
 impl Modules {
@@ -72,6 +80,7 @@ impl Modules {
     /// The kernel has no modules, or lacks what every kernel with modules has.
     pub fn of(kernel: &Kernel) -> Result<Self, ReadError> {
         let mut module = Layout::new(kernel.btf(), "module");
+        // Up to where the array ends.
         let mut part = |index| module.fields([&format!("mem[{index}].base"), &format!("mem[{index}].size")]).ok();
         Ok(Self {
             head: kernel.symbol("modules")?,
@@ -81,7 +90,7 @@ impl Modules {
             state: module.field("state")?,
             kallsyms: module.field("kallsyms")?,
             per_cpu: module.fields(["percpu", "percpu_size"])?,
-            orc: module.fields(["arch.num_orcs", "arch.orc_unwind_ip", "arch.orc_unwind"]).ok(),
+            orc: present(module.fields(["arch.num_orcs", "arch.orc_unwind_ip", "arch.orc_unwind"]))?,
             span: module.span(),
             tables: Tables::of(kernel)?,
             all: OnceLock::new(),
@@ -93,19 +102,21 @@ impl Modules {
     /// # Errors
     /// There is none, with names that are like it, or the list cannot be read.
     pub fn find(&self, kernel: &Kernel, name: &str) -> Result<Module, ReadError> {
+        let mut problem = None;
         for _ in 0..TRIES {
             let mut all = Vec::new();
-            let end = self.walk(kernel, &mut all)?;
-            match all.iter().find(|module| module.name == name) {
-                Some(found) => return Ok(found.clone()),
-                None if end == End::Complete => {
-                    let near = near(name, all.iter().map(|module| module.name.as_str()));
-                    return Err(ReadError::NoModule { name: name.to_owned(), near });
-                }
-                None => {}
+            let end = self.walk(kernel, &mut all);
+            // What was found stands, whatever is behind it.
+            if let Some(found) = all.iter().find(|module| module.name == name) {
+                return Ok(found.clone());
+            }
+            problem = unfinished(end);
+            if problem.is_none() {
+                let near = near(name, all.iter().map(|module| module.name.as_str()));
+                return Err(ReadError::NoModule { name: name.to_owned(), near });
             }
         }
-        Err(ReadError::Torn("the list of modules"))
+        Err(problem.unwrap_or(TORN))
     }
 
     fn walk(&self, kernel: &Kernel, into: &mut Vec<Module>) -> Result<End, ReadError> {
@@ -140,13 +151,20 @@ impl Modules {
     /// It has no such symbol, with names that are like it, or they cannot be read.
     pub fn symbol(&self, kernel: &Kernel, module: &Module, name: &str) -> Result<Gva, ReadError> {
         let symbols = self.tables.read(kernel, module.kallsyms, &mut { SYMBOL_BYTES_MAX })?;
-        let absent = || {
+        let mut named = symbols.named(name);
+        let Some(at) = named.next() else {
             let names: Vec<_> = symbols.names().take(NEAR_MAX).collect();
             let near = near(name, names.iter().map(String::as_str));
             let within = format!("module {}", module.name);
-            ReadError::Field(FieldError::Absent { path: name.into(), missing: name.into(), within, near })
+            return Err(ReadError::Field(FieldError::Absent { path: name.into(), missing: name.into(), within, near }));
         };
-        symbols.find(name).ok_or_else(absent)
+        match named.any(|other| other != at) {
+            true => {
+                let problem = format!("module {} has several of that name", module.name);
+                Err(ReadError::Field(FieldError::Misfit { path: name.into(), problem }))
+            }
+            false => Ok(at),
+        }
     }
 
     /// The types that a module describes, on top of the kernel's; `None`: it brought none.
@@ -158,17 +176,25 @@ impl Modules {
         let mut layout = Layout::new(kernel.btf(), "btf_module");
         let links = layout.fields(["list.next", "list.prev"])?;
         let (numbers, span) = (layout.fields(["module", "btf"])?, layout.span());
-        let mut found = Gva(0);
-        walk(head, head, Gva(kernel.word(head)?), MODULES_MAX, |node| {
-            let content = span.read(kernel, node.minus(links[0].offset))?;
-            let [of, btf] = content.numbers(&numbers).map(Gva);
-            found = if of == module.at { btf } else { found };
-            Ok(content.links(&links))
-        })?;
-        if found == Gva(0) {
-            return Ok(None);
+        let mut problem = None;
+        for _ in 0..TRIES {
+            let mut found = None;
+            let first = Gva(kernel.word(head)?);
+            let end = walk(head, head, first, MODULES_MAX, |node| {
+                let content = span.read(kernel, node.minus(links[0].offset))?;
+                let [of, btf] = content.numbers(&numbers).map(Gva);
+                found = found.or((of == module.at).then_some(btf));
+                Ok(content.links(&links))
+            });
+            if let Some(btf) = found {
+                return Types::of(kernel)?.read(kernel, btf).map(Some);
+            }
+            problem = unfinished(end);
+            if problem.is_none() {
+                return Ok(None);
+            }
         }
-        Types::of(kernel)?.read(kernel, found).map(Some)
+        Err(problem.unwrap_or(TORN))
     }
 
     /// Function or variable of a module that an address lies in, how far, and the module, as the kernel writes it. The list is read once.
@@ -184,18 +210,43 @@ impl Modules {
         self.at(kernel, at).map(|(module, _)| module.orc)
     }
 
+    /// Why some of them are not known by their addresses, once one was asked for.
+    pub(crate) fn problem(&self) -> Option<&ReadError> {
+        self.all.get()?.problem.as_ref()
+    }
+
     fn at(&self, kernel: &Kernel, at: Gva) -> Option<&(Module, Symbols)> {
         let all = self.all.get_or_init(|| {
-            let (mut all, mut left) = (Vec::new(), SYMBOL_BYTES_MAX);
+            let (mut found, mut left) = (Vec::new(), SYMBOL_BYTES_MAX);
             // What was found stands, whatever is behind it.
-            let _ = self.walk(kernel, &mut all);
+            let mut problem = unfinished(self.walk(kernel, &mut found));
             let with_symbols = |module: Module| {
-                let symbols = self.tables.read(kernel, module.kallsyms, &mut left).unwrap_or_default();
-                (module, symbols)
+                let symbols = self.tables.read(kernel, module.kallsyms, &mut left);
+                (
+                    module,
+                    symbols.unwrap_or_else(|error| {
+                        problem.get_or_insert(error);
+                        Symbols::default()
+                    }),
+                )
             };
-            all.into_iter().map(with_symbols).collect()
+            let modules = found.into_iter().map(with_symbols).collect();
+            All { modules, problem }
         });
-        all.iter().find(|(module, _)| module.parts.iter().any(|part| part.contains(&at.0)))
+        all.modules.iter().find(|(module, _)| module.parts.iter().any(|part| part.contains(&at.0)))
+    }
+}
+
+/// Why a walk did not see all; `None`: it did.
+fn unfinished(end: Result<End, ReadError>) -> Option<ReadError> {
+    match end {
+        Ok(End::Complete) => None,
+        Ok(End::TooLong) => {
+            let most = MODULES_MAX as u64;
+            Some(ReadError::Absurd { what: "the number of modules", seen: most + 1, most })
+        }
+        Ok(End::Torn) => Some(TORN),
+        Err(error) => Some(error),
     }
 }
 

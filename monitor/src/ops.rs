@@ -29,7 +29,8 @@ pub fn check(image: &Image, op: &HostOp) -> Result<(), ReadError> {
     let Variable::Kernel(variable) = &op.variable else { return Ok(()) };
     let symbol = &variable.symbol;
     if symbol.contains(':') {
-        return Ok(());
+        // What a module has is known when it is loaded.
+        return image.symbols().find("modules").map(drop).ok_or_else(|| no_symbol(image, "modules"));
     }
     let address = image.symbols().find(symbol).ok_or_else(|| no_symbol(image, symbol))?;
     let linked = |name| match image.symbols().find(name) {
@@ -89,10 +90,17 @@ fn in_kernel(
     let (mut at, types, symbol) = match variable.symbol.split_once(':') {
         Some((module, symbol)) => {
             let modules = Modules::of(kernel)?;
-            let module = modules.find(kernel, module)?;
-            let at = modules.symbol(kernel, &module, symbol)?;
-            has_cpu(module.per_cpu.contains(&at.0), variable)?;
-            (at, modules.types(kernel, &module)?, symbol)
+            let found = modules.find(kernel, module)?;
+            let at = modules.symbol(kernel, &found, symbol)?;
+            has_cpu(found.per_cpu.contains(&at.0), variable)?;
+            // A type that is named may be one of the kernel's: then the module need not bring any.
+            let is_known = variable.of_type.is_some() && field(kernel.btf(), symbol, variable).is_ok();
+            let types = if is_known { None } else { modules.types(kernel, &found)? };
+            // Meanwhile it may have gone.
+            if modules.find(kernel, module)? != found {
+                return Err(ReadError::Torn("the module"));
+            }
+            (at, types, symbol)
         }
         None => (kernel.symbol(&variable.symbol)?, None, variable.symbol.as_str()),
     };

@@ -151,11 +151,14 @@ impl Sampler {
         let mut torn = Torn::default();
         let clock = torn.keep(self.clock.monotonic(&self.kernel, counter));
         self.at = clock.map_or(self.at, |clock| GuestNanos(clock.at));
-        let online = torn.keep(self.online()).unwrap_or_else(|| CpuSet::range(0, self.kernel.cpus() as u32));
+        let known = torn.keep(self.online());
+        let is_known = known.is_some();
+        let online = known.unwrap_or_else(|| CpuSet::range(0, self.kernel.cpus() as u32));
         let wanted: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
         let runqueues = self.runqueues.read_many(&self.kernel, &wanted);
         let runqueues: Vec<_> = runqueues.into_iter().filter_map(|rq| torn.keep(rq)).collect();
-        let unread = (wanted.len() - runqueues.len()) as u32;
+        // Without the mask, some of those that were read are off line.
+        let unread = ((wanted.len() - runqueues.len()) as u32).max(u32::from(!is_known));
         let now = self.now(clock, &runqueues);
         let scx = self.scx.as_ref().map(|scx| self.scx(scx, now, &mut torn));
         // Samples come a little early or late.
@@ -167,9 +170,7 @@ impl Sampler {
         self.problems.extend(problems);
         let cpus = runqueues.into_iter().map(cpu).collect();
         let torn = torn.0 + unreadable;
-        self.kernel
-            .is_there()
-            .then_some((self.at, Sample { cpus, unread, scx, tasks, domains, series, torn }))
+        self.kernel.is_there().then_some((self.at, Sample { cpus, unread, scx, tasks, domains, series, torn }))
     }
 
     fn online(&self) -> Result<CpuSet, ReadError> {

@@ -154,6 +154,11 @@ impl Unwinder {
         frames
     }
 
+    /// Why functions of some modules have no names, and are not led through, as far as that was seen.
+    pub(crate) fn problem(&self) -> Option<&ReadError> {
+        self.modules.as_ref()?.problem()
+    }
+
     /// The one for an address; `None`: it is neither of the image nor of a module.
     fn table(&self, kernel: &Kernel, tables: &Tables, at: Gva) -> Option<Table> {
         if kernel.symbol_at(at).is_some() {

@@ -61,7 +61,7 @@ impl BtfWriter {
         self.add("", 2, false, 0, &[to])
     }
 
-    /// An array. Its index is of type 1, whatever that is: a kernel takes none without a type for it.
+    /// An array. Its index is of type 1, which has to be a plain integer for a kernel to take it.
     pub fn array(&mut self, of: u32, count: u32) -> u32 {
         self.add("", 3, false, 0, &[0, of, 1, count])
     }

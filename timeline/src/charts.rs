@@ -19,7 +19,7 @@ pub(crate) fn of(recording: &Recording) -> Vec<Chart> {
         return Vec::new();
     }
     let over_cpus = |name: &str, value: &dyn Fn(&Sample) -> f64| {
-        let points = samples.iter().map(|(at, sample)| (*at, Some(value(sample)))).collect();
+        let points = samples.iter().map(|(at, sample)| (*at, all_read(sample).map(value))).collect();
         Chart { name: name.into(), unit: "", points }
     };
     let imbalance = |sample: &Sample| f64::from(sample.imbalance().map_or(0, |(by, _)| by));
@@ -35,6 +35,11 @@ pub(crate) fn of(recording: &Recording) -> Vec<Chart> {
     charts.extend(series(recording, &samples));
     charts.iter_mut().for_each(|chart| end(&mut chart.points));
     charts
+}
+
+/// What is said of all CPUs is known only if all could be read.
+fn all_read(sample: &Sample) -> Option<&Sample> {
+    (sample.unread == 0).then_some(sample)
 }
 
 /// The last value stands for as long as the one before it did.
@@ -58,7 +63,7 @@ fn longest_wait(samples: &[(u64, &Sample)]) -> Option<Chart> {
 /// Local ones together, and of the others those that were the longest.
 fn dispatch_queues(samples: &[(u64, &Sample)]) -> Vec<Chart> {
     let local = |sample: &Sample| -> Option<f64> {
-        let depths: Vec<u32> = sample.cpus.iter().filter_map(|cpu| Some(cpu.scx?.local_dsq_nr)).collect();
+        let depths: Vec<u32> = all_read(sample)?.cpus.iter().filter_map(|cpu| Some(cpu.scx?.local_dsq_nr)).collect();
         (!depths.is_empty()).then(|| depths.iter().map(|depth| f64::from(*depth)).sum())
     };
     let local: Points = samples.iter().map(|(at, sample)| (*at, local(sample))).collect();

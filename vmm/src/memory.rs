@@ -1,7 +1,7 @@
 //! Guest memory, read from outside at guest-physical addresses.
 //!
-//! RAM of a machine that was booted lies in files that the back end shares with the guest (`memfd`). They are mapped here too, so that a read is a copy,
-//! and nothing in the guest notices; they are sealed, since one that shrank would end this process. What
+//! RAM of a machine that was booted lies in files that the back end shares with the guest (`memfd`), so a read is one `pread` and nothing in the guest
+//! notices. They are mapped here too, to copy many small pieces; they are sealed, since one that shrank would end this process. What
 //! is private to a process is read and written through its `/proc/PID/mem`, many places with one call; what is written stays there and never comes into
 //! the save that the machine started from. What is read while the machine runs may be torn: it is data of a running kernel. A write is one `pwrite`.
 
@@ -64,25 +64,21 @@ pub(crate) struct Segment {
     pub(crate) bytes: u64,
     pub(crate) file: Arc<File>,
     pub(crate) offset: u64,
-    /// Its bytes, if they are mapped here.
+    /// All of the file, if that is mapped here.
     mapping: Option<Arc<MmapRegion>>,
     /// What has to stay mapped for the file to have these bytes.
     _held: Option<Arc<dyn fmt::Debug + Send + Sync>>,
 }
 
 impl Segment {
-    /// A stretch that lies in `file` from `offset` on. A file that cannot shrink is mapped here: another one could end this process.
+    /// A stretch that lies in `file` from `offset` on.
     pub(crate) fn new(start: Gpa, bytes: u64, file: Arc<File>, offset: u64) -> Self {
-        let is_sealed = rustix::fs::fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
-        let map = || {
-            let mapping = MmapRegionBuilder::new(usize::try_from(bytes).ok()?)
-                .with_file_offset(FileOffset::from_arc(file.clone(), offset))
-                .with_mmap_prot(libc::PROT_READ)
-                .with_mmap_flags(libc::MAP_SHARED | libc::MAP_NORESERVE);
-            mapping.build().map(Arc::new).ok()
-        };
-        let mapping = is_sealed.then(map).flatten();
-        Self { start, bytes, file, offset, mapping, _held: None }
+        Self { start, bytes, file, offset, mapping: None, _held: None }
+    }
+
+    /// The same one, with its file as [`map`] has mapped it.
+    pub(crate) fn mapped(self, mapping: Option<Arc<MmapRegion>>) -> Self {
+        Self { mapping, ..self }
     }
 
     /// The same one, with what has to stay mapped for its file to have these bytes.
@@ -98,11 +94,23 @@ impl Segment {
 
     /// Copies the bytes from `at` on; whether they are all mapped here.
     fn copy(&self, at: Gpa, into: &mut [u8]) -> bool {
-        let within = at.0.checked_sub(self.start.0).map(|within| within as usize);
-        let bytes =
-            self.mapping.as_ref().zip(within).and_then(|(mapping, within)| mapping.get_slice(within, into.len()).ok());
+        let fits = |(_, available): &(u64, u64)| *available >= into.len() as u64;
+        let Some((offset, _)) = self.locate(at).filter(fits) else {
+            return false;
+        };
+        let bytes = self.mapping.as_ref().and_then(|mapping| mapping.get_slice(offset as usize, into.len()).ok());
         bytes.map(|bytes| bytes.copy_to(into)).is_some()
     }
+}
+
+/// Maps all of a file that cannot shrink; none: it can, and would end this process. It is one mapping, since huge pages cannot be divided.
+pub(crate) fn map(file: &Arc<File>) -> Option<Arc<MmapRegion>> {
+    rustix::fs::fcntl_get_seals(file).ok().filter(|seals| seals.contains(SealFlags::SHRINK))?;
+    let mapping = MmapRegionBuilder::new(file.metadata().ok()?.len().try_into().ok()?)
+        .with_file_offset(FileOffset::from_arc(file.clone(), 0))
+        .with_mmap_prot(libc::PROT_READ)
+        .with_mmap_flags(libc::MAP_SHARED | libc::MAP_NORESERVE);
+    mapping.build().map(Arc::new).ok()
 }
 
 /// All memory of a machine that can be read from outside; clones share it.
@@ -128,9 +136,6 @@ impl GuestMemory {
     /// # Errors
     /// A part of the range is not memory, or the host cannot read it; `into` is then partly filled.
     pub fn read(&self, start: Gpa, into: &mut [u8]) -> Result<(), MemoryError> {
-        if self.copy(start, into) {
-            return Ok(());
-        }
         let mut rest = into;
         let bytes = rest.len();
         self.for_each_part(start, bytes, |file, offset, length, at| {
@@ -153,10 +158,6 @@ impl GuestMemory {
         })
     }
 
-    fn copy(&self, at: Gpa, into: &mut [u8]) -> bool {
-        self.segments.iter().any(|segment| segment.copy(at, into))
-    }
-
     /// Fills `into` with the same `pieces` of each of `objects`, those of one object behind each other, if all of them are mapped here. Otherwise
     /// this is false, and `into` is of no use.
     pub fn gather(&self, objects: &[Gpa], pieces: &[Range<usize>], into: &mut [u8]) -> bool {
@@ -164,7 +165,8 @@ impl GuestMemory {
         objects.iter().flat_map(|object| pieces.iter().map(move |piece| (object, piece))).all(|(object, piece)| {
             let Some((now, later)) = std::mem::take(&mut rest).split_at_mut_checked(piece.len()) else { return false };
             rest = later;
-            self.copy(Gpa(object.0.saturating_add(piece.start as u64)), now)
+            let at = Gpa(object.0.saturating_add(piece.start as u64));
+            self.segments.iter().any(|segment| segment.copy(at, now))
         })
     }
 
@@ -274,7 +276,12 @@ mod tests {
         let pieces = [0..2, 5..6];
         let gathered = |file: &File, last| {
             let file = Arc::new(file.try_clone().expect("clones"));
-            let memory = GuestMemory::new(vec![Segment::new(Gpa(0x1000), 4096, file, 4096)]);
+            let mapping = map(&file);
+            // The second one says more than the file has.
+            let segments = [(0x1000, 4096, 4096), (0x8000, 9000, 0)];
+            let segment =
+                |(start, bytes, offset)| Segment::new(Gpa(start), bytes, file.clone(), offset).mapped(mapping.clone());
+            let memory = GuestMemory::new(segments.map(segment).to_vec());
             let mut into = [0; 6];
             memory.gather(&[Gpa(0x1001), Gpa(last)], &pieces, &mut into).then_some(into)
         };
@@ -284,13 +291,8 @@ mod tests {
         assert_eq!(gathered(&file, 0x1ffb), None, "it ends behind the end");
         assert_eq!(gathered(&file, 0xfff), None, "it begins before the beginning");
         assert_eq!(gathered(&file, u64::MAX), None);
-        // What is written arrives there.
-        let file = Arc::new(file);
-        let memory = GuestMemory::new(vec![Segment::new(Gpa(0x1000), 4096, file, 4096)]);
-        memory.write(Gpa(0x1002), b"!?").expect("writes");
-        let mut seen = [0; 4];
-        memory.read(Gpa(0x1001), &mut seen).expect("reads");
-        assert_eq!(&seen, b"1!?4");
+        assert_eq!(gathered(&file, 0x8fff), Some(*b"126a04"));
+        assert_eq!(gathered(&file, 0x9ffb), None, "the file ends before");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The files of a machine's RAM, a file a node, and how they are read from outside.
 
-use crate::memory::Segment;
+use crate::memory::{map, Segment};
 use crate::memory_map;
 use crate::saved::{for_each_page, ram_name};
 use crate::window::OpenWindow;
@@ -119,10 +119,12 @@ pub(crate) fn shared(topology: &Topology, ram: &[Arc<File>], window: Option<Open
 /// All memory, with the RAM of each node in a file from an offset on.
 pub(crate) fn guest_memory(topology: &Topology, ram: &[(Arc<File>, u64)], window: Option<OpenWindow>) -> GuestMemory {
     let ranges = memory_map::ram_ranges(topology).into_iter();
+    let mappings: Vec<_> = ram.iter().map(|(file, _)| map(file)).collect();
     let mut segments: Vec<Segment> = ranges
         .filter_map(|range| {
             let (file, from) = ram.get(range.node)?;
-            Some(Segment::new(range.start, range.bytes, file.clone(), from + range.offset))
+            let segment = Segment::new(range.start, range.bytes, file.clone(), from + range.offset);
+            Some(segment.mapped(mappings.get(range.node)?.clone()))
         })
         .collect();
     segments.extend(window.map(OpenWindow::into_segment));

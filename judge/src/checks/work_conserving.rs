@@ -5,6 +5,7 @@
 use super::{Judged, Outcome};
 use crate::idle::{self, Idle};
 use crate::number::{count, nanos};
+use crate::rows::UNREAD;
 use crate::run::Run;
 use crate::waits::{Wait, Waits};
 use ktstr_model::verdict::Place;
@@ -31,6 +32,9 @@ pub(super) fn judge(run: &Run<'_>, bound: Nanos) -> Outcome {
     let all = || run.samples.steps.iter().flat_map(|step| &step.samples);
     if all().all(|(_, sample)| sample.cpus.iter().all(|cpu| cpu.runs == 0)) {
         return run.samples.lacks("rq_sched_info").into();
+    }
+    if all().all(|(_, sample)| sample.unread > 0) {
+        return Outcome::Nothing(UNREAD.into());
     }
     let mut wastes = Vec::new();
     let mut looks = 0;

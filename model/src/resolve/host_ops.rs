@@ -47,6 +47,10 @@ fn check(op: &HostOp, topology: &Topology) -> Result<(), FieldError> {
         Variable::Kernel(KernelVariable { symbol, .. }) if symbol.is_empty() => {
             return Err(FieldError::new(at("symbol"), "is empty"));
         }
+        Variable::Kernel(KernelVariable { symbol, .. }) if !is_symbol(symbol) => {
+            let problem = format!("`{symbol}` is neither a symbol nor MODULE:SYMBOL");
+            return Err(FieldError::new(at("symbol"), problem).hint("one colon, with a name on either side"));
+        }
         Variable::Kernel(KernelVariable { cpu: Some(cpu), .. }) => {
             cpusets::exact(&[*cpu], topology, &at("cpu"))?;
         }
@@ -60,6 +64,12 @@ fn check(op: &HostOp, topology: &Topology) -> Result<(), FieldError> {
         return Err(out_of_range(&at(field), number, "a number of 64 bits"));
     }
     Ok(())
+}
+
+/// Of the kernel, or `MODULE:SYMBOL`.
+fn is_symbol(symbol: &str) -> bool {
+    let names: Vec<&str> = symbol.split(':').collect();
+    names.len() <= 2 && names.iter().all(|name| !name.is_empty())
 }
 
 /// Whether somebody is there to do them.
@@ -117,6 +127,16 @@ mod tests {
         for (op, more, expected) in [
             (r#"{"read_map": {"map": ""}}"#, "", "read_map.map: is empty"),
             (r#"{"read_kernel": {"symbol": ""}}"#, "", "read_kernel.symbol: is empty"),
+            (
+                r#"{"read_kernel": {"symbol": "kvm:"}}"#,
+                "",
+                "read_kernel.symbol: `kvm:` is neither a symbol nor MODULE:SYMBOL; one colon, with a name on either side",
+            ),
+            (
+                r#"{"read_kernel": {"symbol": "a:b:c"}}"#,
+                "",
+                "read_kernel.symbol: `a:b:c` is neither a symbol nor MODULE:SYMBOL; one colon, with a name on either side",
+            ),
             (
                 r#"{"write_map": {"map": "rodata", "field": "x", "value": 1}}"#,
                 "",

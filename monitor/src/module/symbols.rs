@@ -22,7 +22,7 @@ pub(super) struct Tables {
 /// What a module has itself, by name and address.
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
-    /// Values, in their order, and where the names are. Of equal ones, the kernel takes the first of its table; here it is the last.
+    /// Values, in their order, and where the names are. Of equal values the last one here is the first of the kernel's table: the one that it takes.
     of: Vec<(u64, u64)>,
     names: Vec<u8>,
 }
@@ -57,7 +57,10 @@ impl Tables {
                 Err(_) => break,
             }
         }
-        of.retain(|(_, name)| names.get(*name as usize).is_some_and(|first| *first != 0));
+        // Without names there is nothing to say, and the kernel does not say labels either (`is_mapping_symbol`).
+        let is_name = |name: &[u8]| name.first().is_some_and(|first| *first != 0);
+        let is_label = |name: &[u8]| name.starts_with(b".L") || name.starts_with(b"L0");
+        of.retain(|(_, name)| names.get(*name as usize..).is_some_and(|name| is_name(name) && !is_label(name)));
         of.sort_by_key(|(value, _)| *value);
         Ok(Symbols { of, names })
     }
@@ -70,12 +73,13 @@ fn symbol(of: &[u8]) -> Option<(u64, u64)> {
 }
 
 impl Symbols {
-    pub(super) fn find(&self, name: &str) -> Option<Gva> {
+    /// Values of all that have this name.
+    pub(super) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Gva> + 'a {
         let is_named = |at: u64| {
             let behind = self.names.get(at as usize..)?.strip_prefix(name.as_bytes())?;
             behind.first().filter(|end| **end == 0)
         };
-        self.of.iter().find(|(_, at)| is_named(*at).is_some()).map(|(value, _)| Gva(*value))
+        self.of.iter().filter(move |(_, at)| is_named(*at).is_some()).map(|(value, _)| Gva(*value))
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = String> + '_ {

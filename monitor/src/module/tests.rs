@@ -1,8 +1,11 @@
 //! Modules of a kernel that never ran.
 
 use super::*;
-use crate::testkit::{direct, ring, Machine, LINKED_AT, LOADED_AT};
+use crate::segments::Memory;
+use crate::testkit::{direct, ring, Fake, Machine, LINKED_AT, LOADED_AT};
 use ktstr_testing::BtfWriter;
+use ktstr_vmm::{Gpa, MemoryError};
+use std::sync::{Arc, Mutex};
 
 /// Where everything is: two modules, symbols and their names, unwind table, text; types.
 const MINE: u64 = 0x8000;
@@ -108,6 +111,62 @@ fn symbols_addresses_and_types_of_modules() {
         let other = modules.find(kernel, "other").expect("is loaded");
         assert!(modules.types(kernel, &other).expect("are readable").is_none());
     });
+}
+
+#[test]
+fn of_two_variables_with_one_name_none_is_taken() {
+    // The alias is called like the other function, and lies elsewhere; or at the same place.
+    for (value, expected) in [
+        (TEXT + 0x20, Err("`work` cannot be read: module mine has several of that name".to_owned())),
+        (TEXT + 0x10, Ok(direct(TEXT + 0x10))),
+    ] {
+        let seen = ask(&[(TABLE + 72, 1 | 1 << 48), (TABLE + 80, direct(value).0)], |kernel, modules| {
+            let mine = modules.find(kernel, "mine").expect("is loaded");
+            modules.symbol(kernel, &mine, "work").map_err(|error| error.to_string())
+        });
+        assert_eq!(seen, expected);
+    }
+}
+
+/// Memory in which a word is another one the first times that it is read.
+struct Changing {
+    memory: Fake,
+    at: u64,
+    words: Mutex<Vec<u64>>,
+}
+
+impl Memory for Changing {
+    fn read(&self, at: Gpa, into: &mut [u8]) -> Result<(), MemoryError> {
+        self.memory.read(at, into)?;
+        if let Some(from) = self.at.checked_sub(at.0).map(|from| from as usize).filter(|from| from + 8 <= into.len()) {
+            let mut words = self.words.lock().expect("is whole");
+            if let Some(word) = words.pop() {
+                into[from..from + 8].copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn ranges(&self) -> Vec<(Gpa, u64)> {
+        self.memory.ranges()
+    }
+}
+
+#[test]
+fn a_list_that_changes_is_read_again_a_few_times() {
+    let torn = "the list of modules was another one each time that it was read";
+    for (tries, expected) in [(0, Ok(())), (1, Ok(())), (2, Ok(())), (3, Err(torn.to_owned()))] {
+        let (mut machine, mut btf) = (Machine::new(LOADED_AT, 0), BtfWriter::default());
+        add_types(&mut btf);
+        add_to(&mut machine);
+        // `mine` leads back to itself, which is seen when it is read the second time.
+        let words = Mutex::new(vec![direct(MINE + LIST).0; 2 * tries]);
+        let memory = Changing { memory: machine.memory.clone(), at: MINE + LIST, words };
+        let kernel = Kernel::open(Arc::new(machine.image(&btf)), Arc::new(memory)).expect("is there");
+        let modules = Modules::of(&kernel).expect("are there");
+        let found = modules.find(&kernel, "other").map(drop).map_err(|error| error.to_string());
+        assert_eq!(found, expected, "{tries} times");
+    }
 }
 
 #[test]

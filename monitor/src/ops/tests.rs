@@ -138,11 +138,15 @@ fn variables_of_the_kernel_are_read_and_written() {
     assert_eq!(error, "a pointer in `scx_root:struct scx_sched *->kind` is NULL");
     let error = carry_out("runqueues.nr_running@7", Access::Write(1)).expect_err("is not there");
     assert_eq!(error, "there is no CPU 7: the kernel has 2");
-    // What a module has is not known before.
-    let Variable::Kernel(mut variable) = kernel_variable("counter:u64") else { return };
+    // What a module has is not known before, but that there can be modules is.
+    let Variable::Kernel(mut variable) = kernel_variable("counter:u64") else { unreachable!("is one of the kernel") };
     variable.symbol = "mine:counter".into();
     let read = Access::Read { expect: None };
-    check(kernel.image(), &op(Variable::Kernel(variable.clone()), read)).expect("may be");
+    let of_module = op(Variable::Kernel(variable.clone()), read);
+    let error = check(kernel.image(), &of_module).expect_err("cannot be").to_string();
+    assert!(error.starts_with("the kernel has no `modules` (in `modules`)"), "{error}");
+    machine.symbols.push(("modules".into(), LINKED_AT + 0x14_0000));
+    check(&machine.image(&btf), &of_module).expect("may be");
     let error = in_kernel(&kernel, &variable, "", read).expect_err("has none").to_string();
     assert_eq!(error, "the kernel has no symbol `modules`");
 }

@@ -3,7 +3,7 @@
 use super::devices::{Devices, Effect};
 use super::registers::DevicesState;
 use super::save::State;
-use crate::memory::Segment;
+use crate::memory::{map, Segment};
 use crate::{Gpa, GuestMemory, StartError};
 use std::fs::File;
 use std::io;
@@ -58,7 +58,10 @@ pub fn read_state(directory: &Path) -> Result<(), StartError> {
 /// Memory of these segments: start, bytes, offset in `file`.
 pub fn memory(file: File, segments: &[(u64, u64, u64)]) -> GuestMemory {
     let file = Arc::new(file);
-    let segment = |(start, bytes, offset): &(u64, u64, u64)| Segment::new(Gpa(*start), *bytes, file.clone(), *offset);
+    let mapping = map(&file);
+    let segment = |(start, bytes, offset): &(u64, u64, u64)| {
+        Segment::new(Gpa(*start), *bytes, file.clone(), *offset).mapped(mapping.clone())
+    };
     GuestMemory::new(segments.iter().map(segment).collect())
 }
 

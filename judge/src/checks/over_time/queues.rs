@@ -34,7 +34,8 @@ pub(super) fn near_now(
 ) -> Result<Judged, NoData> {
     let now = |sample: &Sample| match clock {
         Some(name) => series_value(run, name, sample),
-        // Those of idle CPUs stand.
+        // Those of idle CPUs stand, and one that could not be read may be the only one that does not.
+        None if sample.unread > 0 => None,
         None => sample.cpus.iter().map(|cpu| i128::from(cpu.clock)).max(),
     };
     let cell = |at: GuestNanos, sample: &Sample| {

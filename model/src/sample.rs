@@ -12,7 +12,7 @@ use std::fmt;
 pub struct Sample {
     /// CPUs on line, in ascending order, without those that could not be read.
     pub cpus: Vec<CpuSample>,
-    /// How many could not be read: what is said of all CPUs is then not known.
+    /// How many could not be read, or 1 at least if it is not known which are on line: what is said of all CPUs is then not known.
     pub unread: u32,
     /// sched_ext; none: the kernel has none, or one of before `scx_root`.
     pub scx: Option<ScxSample>,

@@ -3,7 +3,7 @@
 //! ```text
 //! modules ──find──▶ Module ─┬─symbol──▶ Gva    struct mod_kallsyms
 //!                           └─types───▶ Btf    btf_modules: once it is loaded, `struct module` has none any more
-//! address ──around──▶ `name+0x12 [module]`     as the kernel writes it
+//! address ──around──▶ `name+0x12 [module]`     as the kernel writes it, less the size
 //! ```
 
 mod symbols;
@@ -23,9 +23,9 @@ use symbols::{Symbols, Tables};
 const MODULES_MAX: usize = 1 << 10;
 /// `MOD_MEM_NUM_TYPES` is 7.
 const PARTS_MAX: usize = 16;
-/// Symbols and names of one module, or of all of them together: the largest drivers have 4 MiB.
+/// Bytes of symbols and names of one module, or of all of them together.
 const SYMBOL_BYTES_MAX: u64 = 32 << 20;
-/// `enum module_state`: of what is neither this nor live (0), symbols and memory are not there yet, or not any more.
+/// `enum module_state` (include/linux/module.h): of what is neither this nor live (0), symbols and memory are not there yet, or not any more.
 const COMING: u64 = 1;
 /// Names that are looked at for those that are like one that is not there.
 const NEAR_MAX: usize = 1 << 14;
@@ -197,7 +197,7 @@ impl Modules {
         Err(problem.unwrap_or(TORN))
     }
 
-    /// Function or variable of a module that an address lies in, how far, and the module, as the kernel writes it. The list is read once.
+    /// Function or variable of a module that an address lies in, how far in bytes, and the module: `work+0x12 [mine]`. The list is read once.
     pub fn around(&self, kernel: &Kernel, at: Gva) -> Option<String> {
         let (module, symbols) = self.at(kernel, at)?;
         let part = module.parts.iter().find(|part| part.contains(&at.0))?;

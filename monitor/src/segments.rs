@@ -28,7 +28,8 @@ pub trait Memory: Send + Sync {
     }
 
     /// Fills `into` with the same `pieces` of each of `objects`, those of one object behind each other, if it has a way for that which is cheaper
-    /// than to read all of each; whether it has.
+    /// than to read all of each; whether it has. Pieces are offsets in bytes, in ascending order, and `into` is as long as all of them for each object.
+    /// If it has not, `into` is of no use.
     fn gather(&self, _objects: &[Gpa], _pieces: &[Range<usize>], _into: &mut [u8]) -> bool {
         false
     }

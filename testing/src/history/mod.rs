@@ -38,7 +38,7 @@
 //! see 0ms..1s cpus=3,0       `nr_running` of each CPU; one with 0 is idle, and all are idle of which nothing is said
 //! see 0ms..1s local=0,2 dsq=7:5,8:0 SCX_EV_X=0+3 nr_queued=5
 //!                            local queues of the CPUs, other queues, an event that is counted up by 3 a sample, a series
-//! see 50ms..1s curr=1:idle   CPU 1 runs this, or is idle; `ran=1`: it ran something right before; `off=1`: it is off line; `unread=1`; `clock=9s`
+//! see 50ms..1s curr=1:idle   CPU 1 runs this, or is idle; `ran=1`: it ran something right before; `off=1`: it is off line; `unread=1`: it could not be read; `clock=9s`
 //! see 100ms..1s task kworker/1:0 pid=40 cpu=1 allowed=1 wait=50ms kernel
 //!                            a look at tasks every 100 ms; further `runs` (on its CPU), `ran=3` (how often), `nice=19`, `policy=5`,
 //!                            `throttled`, `frozen`; `task` alone: a look at which nothing has changed
